@@ -1,0 +1,197 @@
+//! From blocks to compressed bytes, the same bytes whatever the number of threads.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use flate2::{Compress, Crc, FlushCompress};
+use strata_oci::Compression;
+
+use super::EncodeError;
+use super::blocks::{Block, LENGTH};
+
+// How much of the block before a deflate block may refer to: the whole window of the format.
+const DICTIONARY: usize = 32 << 10;
+
+// A zstd job. It is fixed because the default grows with the level and the window.
+const ZSTD_JOB: u32 = 8 << 20;
+
+/// A compression with its level checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    None,
+    Gzip { level: u32 },
+    Zstd { level: i32 },
+}
+
+impl Codec {
+    pub(crate) fn new(compression: Compression, level: Option<i32>) -> Result<Self, EncodeError> {
+        let unknown = |level| EncodeError::Level { compression, level };
+        match (compression, level) {
+            (Compression::None, None) => Ok(Self::None),
+            (Compression::None, Some(level)) => Err(unknown(level)),
+            (Compression::Gzip, level) => {
+                let level = level.unwrap_or(6);
+                match u32::try_from(level) {
+                    Ok(level @ 0..=9) => Ok(Self::Gzip { level }),
+                    _ => Err(unknown(level)),
+                }
+            }
+            (Compression::Zstd, level) => match level.unwrap_or(3) {
+                level @ 1..=22 => Ok(Self::Zstd { level }),
+                level => Err(unknown(level)),
+            },
+        }
+    }
+}
+
+/// Takes blocks until there are no more and writes them to `out`, compressed.
+///
+/// Blocks in flight are bounded by the number of threads. When `out` fails the function returns, which drops
+/// `blocks` and so stops whoever sends them.
+pub(crate) fn compress(
+    codec: Codec,
+    threads: usize,
+    blocks: &Receiver<Block>,
+    out: &mut dyn Write,
+) -> Result<(), EncodeError> {
+    let threads = threads.max(1);
+    match codec {
+        Codec::None => {
+            blocks.iter().try_for_each(|block| out.write_all(&block)).map_err(EncodeError::Write)
+        }
+        Codec::Gzip { level } => gzip(level, threads, blocks, out),
+        Codec::Zstd { level } => zstd(level, threads, blocks, out),
+    }
+}
+
+fn zstd(
+    level: i32,
+    threads: usize,
+    blocks: &Receiver<Block>,
+    out: &mut dyn Write,
+) -> Result<(), EncodeError> {
+    let workers = u32::try_from(threads).unwrap_or(u32::MAX).min(64);
+    let mut encoder = zstd::stream::raw::Encoder::new(level).map_err(EncodeError::Compress)?;
+    // One worker is not the same as none: only jobs of a fixed length give the same bytes on every machine.
+    for parameter in [
+        zstd::zstd_safe::CParameter::NbWorkers(workers),
+        zstd::zstd_safe::CParameter::JobSize(ZSTD_JOB),
+        zstd::zstd_safe::CParameter::ChecksumFlag(true),
+    ] {
+        encoder.set_parameter(parameter).map_err(EncodeError::Compress)?;
+    }
+    let mut encoder = zstd::stream::write::Encoder::with_encoder(out, encoder);
+    // The encoder gives its own errors and those of `out` through one type; a full disk is the likely one.
+    blocks.iter().try_for_each(|block| encoder.write_all(&block)).map_err(EncodeError::Write)?;
+    encoder.finish().map(drop).map_err(EncodeError::Write)
+}
+
+/// A block for a worker, and where its result goes.
+struct Job {
+    block: Block,
+    before: Option<Block>,
+    done: SyncSender<io::Result<Deflated>>,
+}
+
+struct Deflated {
+    bytes: Vec<u8>,
+    checksum: Crc,
+}
+
+/// One gzip member. Each block is deflated on its own, with the end of the block before it as dictionary, and
+/// ends with a sync flush, which brings the bit stream to a byte boundary, so that blocks can be joined; two
+/// bytes at the end are an empty last deflate block.
+fn gzip(
+    level: u32,
+    threads: usize,
+    blocks: &Receiver<Block>,
+    out: &mut dyn Write,
+) -> Result<(), EncodeError> {
+    // No name, no time, unknown operating system.
+    out.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]).map_err(EncodeError::Write)?;
+    let checksum = thread::scope(|scope| {
+        // Workers share one queue; its end stops them.
+        let (jobs, queue) = sync_channel::<Job>(threads);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..threads {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name(format!("strata-deflate-{number}"))
+                .spawn_scoped(scope, move || work(level, &queue))
+                .map_err(EncodeError::Thread)?;
+        }
+        drop(queue);
+        let mut checksum = Crc::new();
+        let mut pending = VecDeque::new();
+        let mut before = None;
+        for block in blocks {
+            let (done, result) = sync_channel(1);
+            let job = Job { block: Arc::clone(&block), before: before.replace(block), done };
+            // The queue outlives this loop, because workers end only with it.
+            jobs.send(job).expect("workers wait for jobs");
+            pending.push_back(result);
+            if pending.len() > 2 * threads {
+                write_first(&mut pending, &mut checksum, out)?;
+            }
+        }
+        while !pending.is_empty() {
+            write_first(&mut pending, &mut checksum, out)?;
+        }
+        Ok(checksum)
+    })?;
+    let mut end = vec![3, 0];
+    end.extend_from_slice(&checksum.sum().to_le_bytes());
+    end.extend_from_slice(&checksum.amount().to_le_bytes());
+    out.write_all(&end).map_err(EncodeError::Write)
+}
+
+fn write_first(
+    pending: &mut VecDeque<Receiver<io::Result<Deflated>>>,
+    checksum: &mut Crc,
+    out: &mut dyn Write,
+) -> Result<(), EncodeError> {
+    let Some(result) = pending.pop_front() else { return Ok(()) };
+    let deflated = result.recv().expect("a worker answers every job");
+    let deflated = deflated.map_err(EncodeError::Compress)?;
+    checksum.combine(&deflated.checksum);
+    out.write_all(&deflated.bytes).map_err(EncodeError::Write)
+}
+
+fn work(level: u32, queue: &Mutex<Receiver<Job>>) {
+    let mut compressor = Compress::new(flate2::Compression::new(level), false);
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { block, before, done }) = job else { return };
+        let dictionary = before
+            .as_deref()
+            .map_or(&[][..], |before| &before[before.len().saturating_sub(DICTIONARY)..]);
+        let deflated = deflate(&mut compressor, dictionary, &block);
+        // Nobody waits any more when writing has failed.
+        drop(done.send(deflated));
+    }
+}
+
+fn deflate(compressor: &mut Compress, dictionary: &[u8], block: &[u8]) -> io::Result<Deflated> {
+    compressor.reset();
+    if !dictionary.is_empty() {
+        compressor.set_dictionary(dictionary)?;
+    }
+    let mut bytes = Vec::with_capacity(LENGTH / 2);
+    let begun = compressor.total_in();
+    loop {
+        let taken = usize::try_from(compressor.total_in() - begun).expect("no more than a block");
+        compressor.compress_vec(&block[taken..], &mut bytes, FlushCompress::Sync)?;
+        // Room left after a flush means that all of it is out.
+        let all = compressor.total_in() - begun == block.len() as u64;
+        if all && bytes.len() < bytes.capacity() {
+            break;
+        }
+        bytes.reserve(LENGTH / 4);
+    }
+    let mut checksum = Crc::new();
+    checksum.update(block);
+    Ok(Deflated { bytes, checksum })
+}
