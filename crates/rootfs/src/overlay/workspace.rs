@@ -1,0 +1,243 @@
+//! A stack of directories and the tree that they show.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use strata_layer::{Content, OpenContent};
+use strata_sys::mount::{MountError, detach};
+use strata_sys::{Dir, Errno};
+use strata_tree::{ApplyError, ChangeSet, Tree, TreePath};
+
+use super::layers::Unpacked;
+use super::{mount, patch, scan};
+use crate::body;
+use crate::changes::{applicable, located, place};
+use crate::compare::Comparison;
+use crate::contents::{DiskContents, open_file};
+use crate::entry;
+use crate::error::SnapshotError;
+use crate::medium::Standing;
+use crate::scratch::Scratch;
+use crate::snapshotter::Workspace;
+use crate::state::State;
+use crate::unpack::put;
+use crate::writer::{Form, WriteError, Writer};
+
+/// The kernel stacks 500 (`OVL_MAX_STACK`); a few are left for the layers of one step.
+const MOST_LOWERS: usize = 480;
+
+#[derive(Debug)]
+pub(super) struct OverlayWorkspace {
+    state: Arc<State>,
+    /// Lowest first.
+    layers: Vec<Layer>,
+    tree: Tree<Content>,
+    running: Option<Running>,
+}
+
+/// A directory of the stack. Those of a workspace's own go when nobody stacks them any more.
+#[derive(Clone, Debug)]
+struct Layer {
+    directory: Arc<Path>,
+    _own: Option<Arc<Scratch>>,
+}
+
+/// A root that is mounted.
+#[derive(Debug)]
+struct Running {
+    merged: PathBuf,
+    upper: Arc<Path>,
+    scratch: Option<Scratch>,
+    mounted: bool,
+}
+
+impl Running {
+    fn unmount(&mut self) -> Result<(), MountError> {
+        if std::mem::take(&mut self.mounted) { detach(&self.merged) } else { Ok(()) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Before the directories go, which are the fields' business.
+        if let Err(error) = self.unmount() {
+            tracing::debug!(path = %self.merged.display(), %error, "a root was not mounted any more");
+        }
+    }
+}
+
+impl OverlayWorkspace {
+    pub(super) fn new(state: Arc<State>, base: &[Unpacked]) -> Result<Self, SnapshotError> {
+        let mut tree = Tree::default();
+        let mut layers = Vec::new();
+        let mut stray = BTreeSet::new();
+        for layer in base {
+            stray.extend(patch::stray(&layer.changes, &tree));
+            tree.apply(&layer.changes).map_err(|source| SnapshotError::Apply {
+                layer: format!("layer `{}`", layer.diff_id),
+                source,
+            })?;
+            layers.push(Layer { directory: Arc::clone(&layer.directory), _own: None });
+        }
+        let mut workspace = Self { state, layers, tree, running: None };
+        let loose = base.iter().flat_map(|layer| &layer.loose);
+        let patch = patch::patch(loose, &stray, &workspace.tree, workspace.state.medium());
+        if !patch.is_empty() {
+            let tree = workspace.tree.clone();
+            let (layer, _) = workspace.write(&patch, &DiskContents, &tree)?;
+            workspace.layers.push(layer);
+        }
+        Ok(workspace)
+    }
+
+    /// Writes changes as a layer directory. `tree` is what stands when they are applied.
+    fn write(
+        &self,
+        changes: &ChangeSet<Content>,
+        contents: &dyn OpenContent,
+        tree: &Tree<Content>,
+    ) -> Result<(Layer, Vec<(TreePath, TreePath)>), SnapshotError> {
+        let scratch = Scratch::new(self.state.work(), "layer-")?;
+        let directory: Arc<Path> = scratch.directory("fs")?.into();
+        let root = Dir::open(&directory).map_err(disk(&directory))?;
+        let mut writer = Writer::new(root, self.state.medium(), Form::Overlay, None);
+        put(changes, contents, &mut writer, &directory)?;
+        let written = writer
+            .finish(changes, Some(tree))
+            .map_err(|error: WriteError| error.into_snapshot_error(&directory))?;
+        Ok((Layer { directory, _own: Some(Arc::new(scratch)) }, written.unresolved))
+    }
+
+    fn start(&mut self) -> Result<Running, SnapshotError> {
+        let scratch = Scratch::new(self.state.work(), "layer-")?;
+        let upper: Arc<Path> = scratch.directory("fs")?.into();
+        let work = scratch.directory("work")?;
+        let merged = scratch.directory("merged")?;
+        // The root of an overlay looks as the upper directory does.
+        let root = self.tree.get(&TreePath::root()).map(Standing::of);
+        if let Some(root) = root {
+            let root = self.state.medium().project(&root);
+            Dir::open(&upper)
+                .and_then(|dir| entry::dress(&dir, b".", &root))
+                .map_err(disk(&upper))?;
+        }
+        let mut lowers: Vec<_> =
+            self.layers.iter().rev().map(|layer| layer.directory.to_path_buf()).collect();
+        if lowers.is_empty() {
+            lowers.push(scratch.directory("empty")?);
+        }
+        mount(lowers, &upper, &work, &merged).map_err(SnapshotError::Mount)?;
+        Ok(Running { merged, upper, scratch: Some(scratch), mounted: true })
+    }
+
+    /// Replaces the stack by one directory that holds everything: slow, and right.
+    fn flatten(&mut self) -> Result<(), SnapshotError> {
+        let whole = Tree::default().diff(&self.tree);
+        let (layer, _) = self.write(&whole, &DiskContents, &self.tree)?;
+        let moved = place(whole, |path, _| located(&layer.directory, path));
+        let mut tree = Tree::default();
+        tree.apply(&moved).map_err(|source| SnapshotError::Apply {
+            layer: "the flattened stack".to_owned(),
+            source,
+        })?;
+        self.tree = tree;
+        self.layers = vec![layer];
+        Ok(())
+    }
+}
+
+impl Workspace for OverlayWorkspace {
+    fn tree(&self) -> &Tree<Content> {
+        &self.tree
+    }
+
+    fn root(&mut self) -> Result<PathBuf, SnapshotError> {
+        if let Some(running) = &self.running {
+            return Ok(running.merged.clone());
+        }
+        if self.layers.len() > MOST_LOWERS {
+            self.flatten()?;
+        }
+        let running = match self.start() {
+            // A kernel that takes all names in one page of options.
+            Err(SnapshotError::Mount(error)) if error.source == Errno::TOOBIG => {
+                self.flatten()?;
+                self.start()?
+            }
+            other => other?,
+        };
+        let merged = running.merged.clone();
+        self.running = Some(running);
+        Ok(merged)
+    }
+
+    fn apply(
+        &mut self,
+        changes: &ChangeSet<Content>,
+        contents: &dyn OpenContent,
+    ) -> Result<(), SnapshotError> {
+        if self.running.is_some() {
+            return Err(SnapshotError::ChangesPending);
+        }
+        let changes = applicable(changes, &self.tree);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let fail = |source| SnapshotError::Apply { layer: "the step".to_owned(), source };
+        let mut tree = self.tree.clone();
+        tree.apply(&changes).map_err(fail)?;
+        let (layer, unresolved) = self.write(&changes, contents, &tree)?;
+        if let Some((path, target)) = unresolved.into_iter().next() {
+            return Err(fail(ApplyError::BrokenLink { path, target }));
+        }
+        let changes = place(changes, |path, _| located(&layer.directory, path));
+        self.tree.apply(&changes).map_err(fail)?;
+        self.layers.push(layer);
+        Ok(())
+    }
+
+    fn take_changes(&mut self, ignore: &[TreePath]) -> Result<ChangeSet<Content>, SnapshotError> {
+        let Some(mut running) = self.running.take() else { return Ok(ChangeSet::default()) };
+        let (upper, scratch) = (Arc::clone(&running.upper), running.scratch.take());
+        running.unmount().map_err(SnapshotError::Mount)?;
+        let mut comparison = Comparison::new(&self.tree, self.state.medium());
+        scan::scan(&upper, &self.tree, &mut comparison)?;
+        let mut same = |path: &TreePath, before: &Content| same_bytes(&upper, path, before);
+        let outcome = comparison.conclude(ignore, &upper, &mut same)?;
+        outcome.tidy(&upper, self.state.medium())?;
+        if !outcome.changes.is_empty() {
+            self.tree = outcome.tree;
+            let own = scratch.map(Arc::new);
+            self.layers.push(Layer { directory: upper, _own: own });
+        }
+        Ok(outcome.changes)
+    }
+
+    fn fork(&self) -> Result<Box<dyn Workspace>, SnapshotError> {
+        if self.running.is_some() {
+            return Err(SnapshotError::ChangesPending);
+        }
+        Ok(Box::new(Self {
+            state: Arc::clone(&self.state),
+            layers: self.layers.clone(),
+            tree: self.tree.clone(),
+            running: None,
+        }))
+    }
+}
+
+/// Whether a file was copied up and nothing else.
+fn same_bytes(upper: &Path, path: &TreePath, before: &Content) -> Result<bool, SnapshotError> {
+    let Content::Disk { directory, path: old_path } = before else { return Ok(false) };
+    let compare = || {
+        let mut now = open_file(upper, path)?;
+        let mut old = open_file(directory, old_path)?;
+        body::same_bytes(&mut now, &mut old)
+    };
+    compare().map_err(|source| SnapshotError::Compare { path: path.clone(), source })
+}
+
+fn disk(directory: &Path) -> impl FnOnce(strata_sys::PathError) -> SnapshotError + use<'_> {
+    |source| SnapshotError::Disk { directory: directory.to_owned(), path: TreePath::root(), source }
+}

@@ -1,0 +1,98 @@
+//! State directories: what is shared, what is left over, what goes away.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use strata_rootfs::{BaseLayer, OverlaySnapshotter, Snapshotter};
+
+use crate::support::*;
+
+fn entries(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect()
+}
+
+#[test]
+fn layers_are_unpacked_once_and_shared() {
+    let Some(place) = overlay("layers_are_unpacked_once_and_shared") else { return };
+    let changes = || vec![dir("d", 0o755), file("d/a", "1"), link("d/b", "d/a")];
+    let mut first = place.create(vec![changes()]);
+    let BaseLayer { diff_id, .. } = layer(changes());
+    let unfetched = BaseLayer { diff_id, open: Box::new(|| panic!("it stands already")) };
+    let mut second = place.snapshotter.create(vec![unfetched]).expect("shared");
+    run(&mut *first, &[], |root| fs::write(root.join("d/a"), "changed").expect("a file"));
+    check(&mut *second);
+    let b = second.tree().get(&path("d/b")).expect("a link");
+    assert!(b.is_same_file(second.tree().get(&path("d/a")).expect("a file")));
+}
+
+#[test]
+fn concurrent_stages_unpack_the_same_layers() {
+    let Some(place) = overlay("concurrent_stages_unpack_the_same_layers") else { return };
+    let base = |count: usize| -> Vec<Changes> {
+        (0..count).map(|n| vec![dir("d", 0o755), file(&format!("d/{n}"), &"x".repeat(n))]).collect()
+    };
+    // Another process would have a snapshotter of its own.
+    let other = OverlaySnapshotter::open(place.state.path()).expect("a second one");
+    thread::scope(|scope| {
+        for snapshotter in [&*place.snapshotter, &other, &*place.snapshotter] {
+            scope.spawn(move || {
+                let layers = base(20).into_iter().map(layer).collect();
+                check(&mut *snapshotter.create(layers).expect("unpacked"));
+            });
+        }
+    });
+}
+
+#[test]
+fn hundreds_of_layers_are_stacked() {
+    let Some(place) = overlay("hundreds_of_layers_are_stacked") else { return };
+    let base = (0..130).map(|n| vec![file(&format!("{n}"), "x"), file("same", &n.to_string())]);
+    let mut workspace = place.create(base.collect());
+    let changes = run(&mut *workspace, &[], |root| {
+        fs::write(root.join("same"), "command").expect("a file");
+    });
+    assert_eq!(lines(&changes), ["put same 644 `command`"]);
+    for n in 0..400 {
+        let copied = strata_tree::ChangeSet::new(vec![file("same", &n.to_string())]);
+        workspace.apply(&copied, &strata_rootfs::DiskContents).expect("applied");
+    }
+    check(&mut *workspace);
+}
+
+#[test]
+fn dropped_workspaces_leave_nothing() {
+    for place in places("dropped_workspaces_leave_nothing") {
+        let mut workspace = place.create(vec![vec![dir("d", 0o000), file("d/a", "1")]]);
+        let fork = workspace.fork().expect("a fork");
+        run(&mut *workspace, &[], |root| fs::write(root.join("n"), "x").expect("a file"));
+        let mounted = workspace.root().expect("a root");
+        fs::write(mounted.join("m"), "x").expect("a file");
+        drop((workspace, fork));
+        assert!(!mounted.exists());
+        assert_eq!(entries(&place.state.path().join("work")), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn left_overs_are_deleted_by_the_next_process() {
+    let Some(place) = overlay("left_overs_are_deleted_by_the_next_process") else { return };
+    let work = place.state.path().join("work");
+    drop(place.snapshotter);
+    fs::create_dir_all(work.join("layer-1/work/work")).expect("directories");
+    fs::write(work.join("layer-1/file"), "x").expect("a file");
+    let again = OverlaySnapshotter::open(place.state.path()).expect("a snapshotter");
+    assert_eq!(entries(&work), Vec::<String>::new());
+    // While one is in use, another leaves its directories alone.
+    let layers = vec![layer(vec![file("a", "1")])];
+    let mut workspace = again.create(layers).expect("unpacked");
+    workspace.root().expect("a root");
+    let second = OverlaySnapshotter::open(place.state.path()).expect("a second one");
+    assert_eq!(entries(&work).len(), 1);
+    drop(second);
+    check(&mut *{
+        workspace.take_changes(&[]).expect("changes");
+        workspace
+    });
+}
