@@ -1,0 +1,134 @@
+//! The helper process: the builder's own executable, started again with one thread.
+//!
+//! ```text
+//! builder ──socket── supervisor          in the builder's pid namespace
+//!                      └─ init           pid 1 of the command's: sets the world up, reaps
+//!                           └─ program   gives privileges up, executes
+//! ```
+//!
+//! The supervisor waits for two things. If the socket ends, the builder cancelled or died, and init is
+//! killed; the kernel kills everything else in the pid namespace with it. If init ends, all of that
+//! has happened already, and the supervisor's own end tells the builder so.
+//!
+//! No process here prints, and nothing of the builder's is inherited but the socket and two pipes.
+//! The program of init can be reached as `/proc/1/exe` and `/proc/self/exe`, but not overwritten
+//! (CVE-2019-5736): init is not dumpable, and the file is busy as long as the builder runs it.
+
+pub(crate) mod chroot;
+
+mod init;
+mod program;
+mod world;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal};
+use strata_sys::process::{self, Fork, UnshareFlags};
+
+use crate::message::{self, Answer};
+use crate::{Command, Network, RunError};
+
+/// The first argument of a helper; nobody types it.
+pub(crate) const NAME: &str = "strata-run-helper";
+
+/// Serves one request and leaves the process.
+pub(crate) fn main() -> ! {
+    serve(supervise)
+}
+
+/// Connects to the builder, and tells it what `supervise` failed at.
+fn serve(supervise: fn(&mut UnixStream) -> Result<(), RunError>) -> ! {
+    let code = match serve_one(supervise) {
+        Ok(()) => 0,
+        // There is nobody left to tell.
+        Err(_) => 1,
+    };
+    process::exit_now(code)
+}
+
+fn serve_one(supervise: fn(&mut UnixStream) -> Result<(), RunError>) -> Result<(), RunError> {
+    process::close_inherited_descriptors().map_err(setup)?;
+    let mut socket = UnixStream::from(process::take_stdin().map_err(setup)?);
+    let result = supervise(&mut socket);
+    if let Err(error) = result {
+        answer(&mut socket, &Answer::Failed(error))?;
+    }
+    Ok(())
+}
+
+fn supervise(socket: &mut UnixStream) -> Result<(), RunError> {
+    // Should this fail, the socket still tells when the builder dies; it only takes a poll longer.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    // Out of the terminal's process group: Ctrl-C is the builder's to act on.
+    let _ = rustix::process::setsid();
+    let command: Option<Command> =
+        message::receive(socket).map_err(|error| broken("read the request", &error))?;
+    let Some(command) = command else {
+        return Ok(());
+    };
+    // Refused by some filters, where keys are out of the command's reach as well.
+    let _ = process::new_session_keyring();
+    process::unshare(namespaces(&command)).map_err(setup)?;
+    // Helps the command not to learn where the builder is; older kernels and filters lack it.
+    let _ = process::unshare(UnshareFlags::NEWCGROUP);
+    strata_sys::mount::make_all_private().map_err(|error| RunError::Setup {
+        operation: "make the mounts private".into(),
+        source: error.source,
+    })?;
+
+    let (alive, witness) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|errno| failed("make a pipe", errno))?;
+    match process::fork().map_err(setup)? {
+        Fork::Child => {
+            drop(witness);
+            init::main(socket, &command, &alive)
+        }
+        Fork::Parent(init) => {
+            let pidfd = pidfd_open(init, PidfdFlags::empty())
+                .map_err(|errno| failed("watch the init process", errno))?;
+            let result = wait_for_end(socket.as_fd(), &pidfd);
+            // Whatever happened, init goes, and this waits until its whole namespace has.
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            let _ = retry_on_intr(|| rustix::process::waitpid(Some(init), WaitOptions::empty()));
+            drop(witness);
+            result
+        }
+    }
+}
+
+fn namespaces(command: &Command) -> UnshareFlags {
+    let common =
+        UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    match command.network {
+        Network::Host => common,
+        Network::None => common | UnshareFlags::NEWNET,
+    }
+}
+
+/// Returns when the builder's end is closed or the process has ended.
+fn wait_for_end(socket: BorrowedFd<'_>, process: &OwnedFd) -> Result<(), RunError> {
+    let mut waiting =
+        [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::new(process, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut waiting, None))
+        .map(drop)
+        .map_err(|errno| failed("wait for the command's first process", errno))
+}
+
+fn answer(socket: &mut UnixStream, answer: &Answer) -> Result<(), RunError> {
+    message::send(socket, answer).map_err(|error| broken("answer", &error))
+}
+
+fn setup(error: strata_sys::CallError) -> RunError {
+    RunError::Setup { operation: error.operation, source: error.source }
+}
+
+fn failed(operation: &str, source: Errno) -> RunError {
+    RunError::Setup { operation: operation.to_owned(), source }
+}
+
+fn broken(operation: &str, error: &std::io::Error) -> RunError {
+    failed(operation, crate::errno::of(error))
+}

@@ -1,0 +1,75 @@
+//! The isolation by namespaces, seen from the builder: one helper per command.
+
+use std::fs;
+
+use strata_sys::Root;
+
+use crate::attendance::Attendance;
+use crate::enter::Mode;
+use crate::helper;
+use crate::mount_points::{MountPoints, Want};
+use crate::{Cancel, Command, Isolation, Mount, Outcome, RunError, Stream};
+
+/// Runs commands in namespaces of their own, below the user namespace that the builder is in.
+#[derive(Debug, Clone, Copy)]
+pub struct Namespaces {
+    mode: Mode,
+}
+
+impl Namespaces {
+    /// Serves the builder in the namespace it entered in `mode`.
+    pub fn new(mode: Mode) -> Self {
+        Self { mode }
+    }
+}
+
+impl Isolation for Namespaces {
+    fn name(&self) -> &'static str {
+        match self.mode {
+            Mode::Identity | Mode::Subordinate => "userns-range",
+            Mode::Single => "userns-single",
+        }
+    }
+
+    fn run(
+        &self,
+        command: &Command,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Outcome, RunError> {
+        let root = Root::open(&command.root)
+            .map_err(|error| RunError::Root { path: command.root.clone(), source: error.source })?;
+        // Removed when this returns, and so after the command's last process is gone.
+        let mut points = MountPoints::new(&root);
+        ensure_mount_points(&mut points, command)?;
+        let exit = Attendance::start(helper::NAME)?.conclude(command, cancel, output)?;
+        Ok(Outcome { exit, mount_points: points.paths() })
+    }
+}
+
+fn ensure_mount_points(points: &mut MountPoints<'_>, command: &Command) -> Result<(), RunError> {
+    for directory in ["proc", "sys", "dev"] {
+        points.ensure(directory.as_bytes(), Want::PlainDirectory)?;
+    }
+    points.ensure(b"etc/hosts", Want::File)?;
+    points.ensure(b"etc/hostname", Want::File)?;
+    if command.resolver_configuration.is_some() {
+        points.ensure(b"etc/resolv.conf", Want::File)?;
+    }
+    for mount in &command.mounts {
+        let want = match mount {
+            Mount::Tmpfs { .. } => Want::Directory,
+            Mount::File { .. } => Want::File,
+            Mount::Bind { source, target, .. } => {
+                let metadata = fs::metadata(source).map_err(|error| RunError::Mount {
+                    what: source.display().to_string(),
+                    target: target.escape_ascii().to_string(),
+                    source: crate::errno::of(&error),
+                })?;
+                if metadata.is_dir() { Want::Directory } else { Want::File }
+            }
+        };
+        points.ensure(mount.target(), want)?;
+    }
+    Ok(())
+}
