@@ -1,0 +1,172 @@
+//! Blobs: written aside and renamed, read with or without a check.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use strata_oci::{Descriptor, Digest, Hasher};
+use tempfile::NamedTempFile;
+
+use crate::error::StoreError;
+use crate::store::{Store, open, remove};
+
+impl Store {
+    /// Begins a blob.
+    pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
+        let blobs = self.directory().join("blobs/sha256");
+        Ok(BlobWriter { file: self.temporary()?, hasher: Hasher::new(), blobs })
+    }
+
+    /// Takes a blob that is in memory. One that is here already is not written again.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::of(bytes);
+        let path = self.blob_path(digest);
+        if path.metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64) {
+            return Ok(digest);
+        }
+        let mut writer = self.blob_writer()?;
+        writer.append(bytes)?;
+        writer.commit().map(|(digest, _)| digest)
+    }
+
+    /// Opens a blob without any check.
+    pub fn blob(&self, digest: Digest) -> Result<Option<File>, StoreError> {
+        open(&self.blob_path(digest))
+    }
+
+    /// Whether the blob is here with the length it should have. One of another length is removed.
+    pub fn has_blob(&self, blob: &Descriptor) -> Result<bool, StoreError> {
+        Ok(self.sized_blob(blob)?.is_some())
+    }
+
+    /// Opens a blob so that who reads it to its end knows that its bytes are right.
+    pub fn verified_blob(&self, blob: &Descriptor) -> Result<Option<VerifiedBlob>, StoreError> {
+        let file = self.sized_blob(blob)?;
+        Ok(file.map(|file| VerifiedBlob {
+            file,
+            hasher: Some(Hasher::new()),
+            digest: blob.digest,
+            size: blob.size,
+            path: self.blob_path(blob.digest),
+        }))
+    }
+
+    /// Forgets a blob; tells whether it was there.
+    pub fn remove_blob(&self, digest: Digest) -> Result<bool, StoreError> {
+        remove(&self.blob_path(digest))
+    }
+
+    fn sized_blob(&self, blob: &Descriptor) -> Result<Option<File>, StoreError> {
+        let path = self.blob_path(blob.digest);
+        let Some(file) = open(&path)? else { return Ok(None) };
+        let length = file.metadata().map_err(StoreError::io("read", &path))?.len();
+        if length == blob.size {
+            return Ok(Some(file));
+        }
+        // The descriptor may be the one that is wrong: only bytes that are not what the file's name says are
+        // removed.
+        if hash(file).map_err(StoreError::io("read", &path))? != blob.digest {
+            tracing::warn!(digest = %blob.digest, length, "a stored blob is damaged and is removed");
+            remove(&path)?;
+        }
+        Ok(None)
+    }
+}
+
+fn hash(mut file: File) -> io::Result<Digest> {
+    let mut hasher = Hasher::new();
+    io::copy(&mut file, &mut hasher)?;
+    Ok(hasher.finish())
+}
+
+/// A blob that is being written. It is hashed on the way, and vanishes if it is dropped uncommitted.
+#[derive(Debug)]
+pub struct BlobWriter {
+    file: NamedTempFile,
+    hasher: Hasher,
+    blobs: PathBuf,
+}
+
+impl BlobWriter {
+    /// How many bytes were written so far.
+    pub fn length(&self) -> u64 {
+        self.hasher.length()
+    }
+
+    /// Takes what was written into the store, under its digest.
+    pub fn commit(self) -> Result<(Digest, u64), StoreError> {
+        let length = self.hasher.length();
+        let digest = self.hasher.finish();
+        let path = self.blobs.join(digest.to_hex());
+        let renamed = self.file.persist(&path);
+        renamed.map_err(|error| StoreError::write(&path, length)(error.error))?;
+        Ok((digest, length))
+    }
+
+    /// Takes what was written into the store if it is the blob `expected`, else forgets it.
+    pub fn commit_as(self, expected: Digest) -> Result<u64, StoreError> {
+        let found = self.hasher.clone().finish();
+        if found != expected {
+            let length = self.hasher.length();
+            return Err(StoreError::Mismatch { expected, found, length });
+        }
+        self.commit().map(|(_, length)| length)
+    }
+
+    /// As [`Write::write_all`], with the store's own error.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.file.path();
+        let result = self.file.as_file().write_all(bytes);
+        result.map_err(StoreError::write(path, bytes.len() as u64))?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+}
+
+impl Write for BlobWriter {
+    /// Errors carry a [`StoreError`], which says which file and, on a full disk, how much room there is.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let path = self.file.path();
+        let written = match self.file.as_file().write(bytes) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => return Err(StoreError::write(path, bytes.len() as u64)(error).into()),
+        };
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a blob and fails instead of ending if its bytes are not those of its digest. A blob that is found
+/// damaged is removed, so that it is fetched again next time.
+#[derive(Debug)]
+pub struct VerifiedBlob {
+    file: File,
+    // Nothing once the end was reached and was right.
+    hasher: Option<Hasher>,
+    digest: Digest,
+    size: u64,
+    path: PathBuf,
+}
+
+impl Read for VerifiedBlob {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        let Some(hasher) = &mut self.hasher else { return Ok(0) };
+        hasher.update(&buffer[..read]);
+        let ends = read == 0 && !buffer.is_empty();
+        if (ends || hasher.length() > self.size)
+            && let Some(hasher) = self.hasher.take()
+            && (hasher.length() != self.size || hasher.finish() != self.digest)
+        {
+            tracing::warn!(digest = %self.digest, "a stored blob is damaged and is removed");
+            remove(&self.path)?;
+            return Err(StoreError::Damaged { digest: self.digest }.into());
+        }
+        Ok(read)
+    }
+}
