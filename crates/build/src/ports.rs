@@ -1,0 +1,166 @@
+//! What the engine asks of the world. The engine owns these traits; crates at the rim implement them.
+
+use std::fmt::Debug;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use strata_layer::Index;
+use strata_oci::{
+    Descriptor, DiffId, Digest, ImageConfig, LayerRef, Platform, Reference, Timestamp,
+};
+use strata_plan::StepKey;
+
+/// Where an image is to be looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ImageSource {
+    /// A name: the local store if it has it (and fresh images are not demanded), else its registry.
+    Named(Reference),
+    /// An OCI layout directory, by the context's name and an optional tag in its index.
+    Layout {
+        /// The directory, as text of the command line.
+        directory: std::path::PathBuf,
+        /// The tag, digest or nothing for the only image.
+        selector: Option<String>,
+    },
+}
+
+/// An image as far as planning needs it: everything but the bytes of its layers.
+#[derive(Clone, Debug)]
+pub struct ResolvedImage {
+    /// The manifest that was chosen for the platform.
+    pub manifest: Descriptor,
+    /// Its configuration.
+    pub config: ImageConfig,
+    /// Its layers, lowest first, each with its blob and its diff id.
+    pub layers: Vec<LayerRef>,
+    /// Where its layers can be mounted from.
+    pub reference: Option<Reference>,
+}
+
+/// A failure behind a port. The engine adds the place in the Dockerfile; `cli` asks for class and advice.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct PortError {
+    /// What could not be done with which thing, as one line.
+    pub message: String,
+    /// What kind of failure it is.
+    pub class: PortErrorClass,
+    /// What the user can do, if anything is known.
+    pub hint: Option<String>,
+    /// The cause.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The kinds of failure that a person is told apart by exit code and advice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortErrorClass {
+    /// The thing does not exist.
+    NotFound,
+    /// A registry refused, or the network failed.
+    Registry,
+    /// The bytes are not what their digest says.
+    Corrupt,
+    /// The local disk failed or is full.
+    Storage,
+}
+
+/// Images and their layers, lazily: nothing moves before somebody asks for it.
+pub trait Images: Send + Sync + Debug {
+    /// Finds an image and reads its manifest and configuration.
+    fn resolve<'a>(
+        &'a self,
+        source: &'a ImageSource,
+        platform: &'a Platform,
+    ) -> BoxFuture<'a, Result<ResolvedImage, PortError>>;
+
+    /// What is inside a layer: from the local store if known, else by one pass over the blob. Remembered.
+    fn index<'a>(&'a self, layer: &'a LayerRef) -> BoxFuture<'a, Result<Arc<Index>, PortError>>;
+
+    /// Makes a layer's blob readable here, fetching it if need be. Cheap when it is already local.
+    fn fetch<'a>(&'a self, layer: &'a LayerRef) -> BoxFuture<'a, Result<(), PortError>>;
+
+    /// The uncompressed archive of a layer that was fetched. Blocking; a reader that comes to its end has
+    /// seen the bytes that the blob's digest promises, or fails.
+    fn open(&self, layer: &LayerRef) -> std::io::Result<Box<dyn Read + Send>>;
+
+    /// Remembers what is inside a layer that was just unpacked or sealed.
+    fn remember_index(&self, diff_id: DiffId, index: &Index);
+}
+
+/// A blob on its way into the store. Dropped without `commit`, it leaves nothing behind.
+pub trait BlobWriter: Write + Send + Debug {
+    /// Takes the blob into the store under the digest of what was written.
+    fn commit(self: Box<Self>) -> std::io::Result<Descriptor>;
+}
+
+/// Where sealed layers go. Blocking.
+pub trait Blobs: Send + Sync + Debug {
+    /// Begins a blob.
+    fn writer(&self) -> std::io::Result<Box<dyn BlobWriter>>;
+}
+
+/// A file that was downloaded for ADD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many there are.
+    pub size: u64,
+    /// `Last-Modified` as seconds since 1970, if the server said so.
+    pub last_modified: Option<i64>,
+}
+
+/// Fetches files by address.
+pub trait Downloads: Send + Sync + Debug {
+    /// Downloads `url` into a new file at `into`. A status other than success is an error; nothing is left of a
+    /// download that fails. `authorization` is a header for the address's own server and no other.
+    fn download<'a>(
+        &'a self,
+        url: &'a str,
+        authorization: Option<&'a str>,
+        into: &'a std::path::Path,
+    ) -> BoxFuture<'a, Result<Downloaded, PortError>>;
+}
+
+/// What a step's execution came to.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StepResult {
+    /// The layer it made.
+    pub layer: LayerRef,
+    /// When it was made, for the history of images that use it again.
+    pub created: Timestamp,
+}
+
+/// The answer of a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The result is there and can be used.
+    Hit(Box<StepResult>),
+    /// It is not; `closest` is the recipe of an earlier execution of the same step, if one is known.
+    Miss {
+        /// Canonical bytes of that recipe.
+        closest: Option<Vec<u8>>,
+    },
+}
+
+/// Results of earlier steps.
+pub trait StepCache: Send + Sync + Debug {
+    /// Looks a step up. A cache that cannot be read is a miss. A key without a recipe is another key of the same
+    /// step, by content.
+    fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a [u8]) -> BoxFuture<'a, Lookup>;
+
+    /// Remembers a step. A cache that cannot be written costs a later build time, not this one its result.
+    fn store<'a>(
+        &'a self,
+        key: &'a StepKey,
+        recipe: &'a [u8],
+        result: &'a StepResult,
+    ) -> BoxFuture<'a, ()>;
+
+    /// Stops believing that the layer of a hit can be had. Whether steps that had it now miss.
+    fn retract(&self, _layer: &LayerRef) -> bool {
+        false
+    }
+}

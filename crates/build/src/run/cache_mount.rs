@@ -1,0 +1,132 @@
+//! Directories that RUN keeps between builds.
+//!
+//! ```text
+//! <cache mounts>/<sha256 of the id>/<number>/lock   held while a command uses the directory
+//!                                  /<number>/new    held while the directory is made
+//!                                  /<number>/data   what the command sees
+//! ```
+//! What begins with files of another place (`from`) has these in its id. Number 0 is the one that is shared or locked; `private` takes the first that nobody else holds.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use strata_oci::Digest;
+use strata_plan::{MountOwner, Sharing};
+use strata_sandbox::Cancel;
+use strata_sys::Root;
+
+use super::seed::Seed;
+use crate::error::ErrorKind;
+
+/// How long a waiting build sleeps between two looks at a lock. `flock` cannot wait for a lock and for a
+/// request to stop at the same time.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A cache directory that is in use; dropped, others may have it.
+#[derive(Debug)]
+pub(super) struct CacheDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl CacheDirectory {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Which directory is wanted, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// Where all are.
+    pub(super) all: PathBuf,
+    pub(super) id: String,
+    pub(super) sharing: Sharing,
+    /// Whose an empty one is.
+    pub(super) owner: MountOwner,
+    pub(super) seed: Option<Seed>,
+}
+
+/// Finds or makes the directory of a cache mount, and waits for it where it is locked.
+pub(super) fn open(wanted: &Wanted, cancel: &Cancel) -> Result<CacheDirectory, ErrorKind> {
+    let Wanted { all, id, sharing, owner, seed } = wanted;
+    let sharing = *sharing;
+    let failed =
+        |source| ErrorKind::Io { action: "open", what: format!("the cache mount `{id}`"), source };
+    let name = match seed {
+        Some(seed) => Digest::of(format!("{}\n{id}", seed.identity).as_bytes()),
+        None => Digest::of(id.as_bytes()),
+    };
+    let base = all.join(name.to_hex());
+    let mut number = 0_u32;
+    loop {
+        let slot = base.join(number.to_string());
+        fs::create_dir_all(&slot).map_err(failed)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(slot.join("lock"));
+        let lock = lock.map_err(failed)?;
+        let operation = match sharing {
+            Sharing::Shared => FlockOperation::NonBlockingLockShared,
+            Sharing::Locked | Sharing::Private => FlockOperation::NonBlockingLockExclusive,
+        };
+        match flock(&lock, operation) {
+            Ok(()) => {
+                let path = slot.join("data");
+                make(&slot, *owner, seed.as_ref(), failed)?;
+                return Ok(CacheDirectory { path, _lock: lock });
+            }
+            Err(Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(failed(error.into())),
+        }
+        match sharing {
+            Sharing::Private => number += 1,
+            Sharing::Shared | Sharing::Locked => {
+                if asked_to_stop(cancel).map_err(failed)? {
+                    return Err(ErrorKind::Cancelled);
+                }
+            }
+        }
+    }
+}
+
+fn asked_to_stop(cancel: &Cancel) -> io::Result<bool> {
+    let timeout = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
+    let mut waiting = [PollFd::new(cancel, PollFlags::IN)];
+    match poll(&mut waiting, Some(&timeout)) {
+        Ok(0) | Err(Errno::INTR) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+// Owner and mode are given once; what commands change later stays.
+fn make(
+    slot: &Path,
+    owner: MountOwner,
+    seed: Option<&Seed>,
+    failed: impl Fn(io::Error) -> ErrorKind,
+) -> Result<(), ErrorKind> {
+    // Those who share it may come at the same time.
+    let making = OpenOptions::new().create(true).truncate(false).write(true).open(slot.join("new"));
+    let making = making.map_err(&failed)?;
+    flock(&making, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+    let root = Root::open(slot).map_err(|error| failed(io::Error::other(error)))?;
+    if root.metadata("data").is_ok() {
+        return Ok(());
+    }
+    match seed {
+        Some(seed) => seed.plant(slot),
+        None => make_empty(&root, owner).map_err(failed),
+    }
+}
+
+fn make_empty(root: &Root, owner: MountOwner) -> io::Result<()> {
+    root.mkdir("data", 0o700).map_err(io::Error::other)?;
+    root.set_owner("data", owner.uid, owner.gid).map_err(io::Error::other)?;
+    root.set_mode("data", owner.mode).map_err(io::Error::other)
+}

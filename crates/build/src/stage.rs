@@ -1,0 +1,419 @@
+//! One stage from its base to its last step. What it must see of a file system it gets when the first step asks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use strata_layer::{Content, encode};
+use strata_oci::{DiffId, LayerRef, Timestamp as Created};
+use strata_plan::{Base, Op, Origin, StageId, Step, WorkdirOp};
+use strata_rootfs::{BaseLayer, Workspace};
+use strata_tree::{ChangeSet, Tree};
+
+use crate::archive;
+use crate::blocking::blocking;
+use crate::copy::Copier;
+use crate::engine::{Session, StageFuture};
+use crate::error::{BuildError, ErrorKind};
+use crate::event::Event;
+use crate::keys::StepRecipe;
+use crate::ports::StepResult;
+use crate::users::UserDatabase;
+use crate::{content_key, copy_step, run, spool};
+
+/// A layer of a stage.
+#[derive(Debug, Clone)]
+pub(crate) struct StageLayer {
+    pub(crate) layer: LayerRef,
+    /// When it was made; nothing for layers of base images.
+    pub(crate) created: Option<Created>,
+}
+
+/// What a finished stage leaves to those that start or copy from it.
+#[derive(Debug)]
+pub(crate) struct StageOutput {
+    pub(crate) layers: Vec<StageLayer>,
+    tree: Mutex<Option<Tree<Content>>>,
+    workspace: Mutex<Option<Box<dyn Workspace>>>,
+}
+
+impl StageOutput {
+    /// The files of the stage, from whatever already knows them.
+    pub(crate) async fn tree(&self, session: &Arc<Session>) -> Result<Tree<Content>, ErrorKind> {
+        let known = self.tree.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(tree) = known {
+            return Ok(tree);
+        }
+        let layers: Vec<LayerRef> = self.layers.iter().map(|layer| layer.layer.clone()).collect();
+        let tree = tree_of(session, &layers).await?;
+        *self.tree.lock().unwrap_or_else(PoisonError::into_inner) = Some(tree.clone());
+        Ok(tree)
+    }
+
+    /// A workspace of its own that begins as the stage ended.
+    pub(crate) async fn fork(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+    ) -> Result<Box<dyn Workspace>, ErrorKind> {
+        let output = Arc::clone(self);
+        let forked = blocking(move || {
+            let workspace = output.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(workspace.as_ref().map(|workspace| workspace.fork()).transpose()?)
+        })
+        .await?;
+        match forked {
+            Some(workspace) => Ok(workspace),
+            None => {
+                let layers = self.layers.iter().map(|layer| layer.layer.clone()).collect();
+                materialise(session, layers).await
+            }
+        }
+    }
+}
+
+/// The tree that layers make, from their indexes alone.
+pub(crate) async fn tree_of(
+    session: &Arc<Session>,
+    layers: &[LayerRef],
+) -> Result<Tree<Content>, ErrorKind> {
+    let indexes = layers.iter().map(|layer| session.index(layer));
+    let indexes = futures_util::future::try_join_all(indexes).await?;
+    let mut tree = Tree::default();
+    for (layer, index) in layers.iter().zip(indexes) {
+        let diff_id = layer.diff_id;
+        let changes = (*index).clone().into_contents(diff_id);
+        tree.apply(&changes).map_err(|source| ErrorKind::Apply { diff_id, source })?;
+    }
+    Ok(tree)
+}
+
+/// A workspace that holds what layers make. Fetches what is missing, all layers at the same time.
+pub(crate) async fn materialise(
+    session: &Arc<Session>,
+    layers: Vec<LayerRef>,
+) -> Result<Box<dyn Workspace>, ErrorKind> {
+    let fetches = layers.iter().map(|layer| session.fetch(layer));
+    futures_util::future::try_join_all(fetches).await?;
+    let session = Arc::clone(session);
+    blocking(move || {
+        let base = layers.into_iter().map(|layer| {
+            let images = Arc::clone(&session.ports.images);
+            BaseLayer { diff_id: layer.diff_id, open: Box::new(move || images.open(&layer)) }
+        });
+        Ok(session.ports.snapshotter.create(base.collect())?)
+    })
+    .await
+}
+
+/// A stage in progress.
+pub(crate) struct Running {
+    pub(crate) session: Arc<Session>,
+    pub(crate) needs: BTreeMap<StageId, StageFuture>,
+    layers: Vec<StageLayer>,
+    tree: Option<Tree<Content>>,
+    pub(crate) workspace: Option<Box<dyn Workspace>>,
+    // A command will run, so a directory is needed in any case: names come from there, not from a pass of their own.
+    runs: bool,
+    // The stage this one starts from, until something of its own comes on top.
+    base: Option<Arc<StageOutput>>,
+    // The second key of the step at work, if it has one.
+    content: Option<StepRecipe>,
+}
+
+/// Runs a stage.
+pub(crate) async fn run(
+    session: Arc<Session>,
+    id: StageId,
+    needs: BTreeMap<StageId, StageFuture>,
+) -> Result<Arc<StageOutput>, Arc<BuildError>> {
+    let plan = Arc::clone(&session.plan);
+    let stage = plan.stage(id);
+    let mut running =
+        Running {
+            session: Arc::clone(&session),
+            needs,
+            layers: Vec::new(),
+            tree: None,
+            workspace: None,
+            runs: stage.steps.iter().enumerate().any(|(index, step)| {
+                matches!(step.op, Op::Run(_)) && session.hit(id, index).is_none()
+            }),
+            base: None,
+            content: None,
+        };
+    match stage.base {
+        Base::Scratch => running.tree = Some(Tree::default()),
+        Base::Image(image) => {
+            let layers = plan.image(image).layers().iter();
+            running.layers =
+                layers.map(|layer| StageLayer { layer: layer.clone(), created: None }).collect();
+        }
+        Base::Stage(base) => {
+            let output = running.stage(base).await?;
+            running.layers.clone_from(&output.layers);
+            running.base = Some(output);
+        }
+    }
+    for (index, step) in stage.steps.iter().enumerate() {
+        if step.makes_layer() {
+            running.step(id, index, step).await?;
+        }
+    }
+    let Running { layers, tree, workspace, base, .. } = running;
+    let tree = match (&workspace, tree) {
+        (Some(workspace), _) => Some(workspace.tree().clone()),
+        (None, tree) => tree,
+    };
+    drop(base);
+    Ok(Arc::new(StageOutput { layers, tree: Mutex::new(tree), workspace: Mutex::new(workspace) }))
+}
+
+impl Running {
+    /// What another stage ends with; waits for it.
+    pub(crate) async fn stage(&self, id: StageId) -> Result<Arc<StageOutput>, Arc<BuildError>> {
+        match self.needs.get(&id) {
+            Some(future) => future.clone().await,
+            None => Err(Arc::new(ErrorKind::Cancelled.into())),
+        }
+    }
+
+    async fn step(
+        &mut self,
+        stage: StageId,
+        index: usize,
+        step: &Step,
+    ) -> Result<(), Arc<BuildError>> {
+        let number = self.session.number(stage, index);
+        if let Some(hit) = self.session.hit(stage, index).cloned() {
+            if let Some(step) = number {
+                self.session.emit(Event::StepCached { step });
+            }
+            self.put(hit);
+            return Ok(());
+        }
+        // A stage that this step waits for fails with its own place, not with this step's.
+        for origin in step.origins() {
+            if let Origin::Stage(id) = origin {
+                self.stage(id).await?;
+            }
+        }
+        if self.found_by_content(stage, index, step).await {
+            return Ok(());
+        }
+        if let Some(step) = number {
+            self.session.emit(Event::StepStarted { step });
+        }
+        let begun = Instant::now();
+        match self.execute(stage, index, step).await {
+            Ok(()) => {
+                if let Some(step) = number {
+                    let milliseconds =
+                        u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    self.session.emit(Event::StepFinished { step, milliseconds });
+                }
+                Ok(())
+            }
+            Err(kind) => {
+                if let Some(step) = number {
+                    self.session.emit(Event::StepFailed { step });
+                }
+                Err(Arc::new(BuildError { step: number, span: Some(step.span), kind }))
+            }
+        }
+    }
+
+    async fn found_by_content(&mut self, stage: StageId, index: usize, step: &Step) -> bool {
+        let session = Arc::clone(&self.session);
+        self.content = None;
+        let Some(definition) = session.key(stage, index) else { return false };
+        let (recipe, found) = content_key::look_up(self, step, definition).await;
+        self.content = recipe;
+        let Some(hit) = found else { return false };
+        session.believe(&hit);
+        // The next build need not get here to find it.
+        session.ports.cache.store(&definition.key, &definition.bytes, &hit).await;
+        if let Some(step) = session.number(stage, index) {
+            session.emit(Event::StepCached { step });
+        }
+        self.put(hit);
+        true
+    }
+
+    // A result that was found: nothing is unpacked for it. Whoever needs files later reads all layers again.
+    fn put(&mut self, result: StepResult) {
+        self.tree = None;
+        self.workspace = None;
+        self.base = None;
+        self.layers.push(StageLayer { layer: result.layer, created: Some(result.created) });
+    }
+
+    async fn execute(
+        &mut self,
+        stage: StageId,
+        index: usize,
+        step: &Step,
+    ) -> Result<(), ErrorKind> {
+        let changes = match &step.op {
+            Op::Config => return Ok(()),
+            Op::Workdir(workdir) => self.workdir(workdir).await?,
+            Op::Copy(copy) => copy_step::run(self, copy).await?,
+            Op::Run(command) => run::run(self, stage, index, command, &step.text).await?,
+        };
+        let changes = match &step.op {
+            // What a command changed stands in the workspace already.
+            Op::Run(_) => changes,
+            Op::Config | Op::Workdir(_) | Op::Copy(_) => {
+                let changes = spool::gather(&self.session, changes).await?;
+                self.put_on_top(&changes).await?;
+                changes
+            }
+        };
+        let layer = self.seal(stage, index, changes).await?;
+        self.layers.push(layer);
+        self.base = None;
+        Ok(())
+    }
+
+    /// The files of the stage so far.
+    pub(crate) async fn tree(&mut self) -> Result<Tree<Content>, ErrorKind> {
+        if let Some(workspace) = &self.workspace {
+            return Ok(workspace.tree().clone());
+        }
+        if let Some(tree) = &self.tree {
+            return Ok(tree.clone());
+        }
+        if self.runs {
+            let workspace = self.workspace().await?;
+            return Ok(self.workspace.insert(workspace).tree().clone());
+        }
+        let tree = match &self.base {
+            Some(base) => base.tree(&self.session).await?,
+            None => tree_of(&self.session, &self.layer_refs()).await?,
+        };
+        self.tree = Some(tree.clone());
+        Ok(tree)
+    }
+
+    /// What the stage consists of so far.
+    pub(crate) fn diff_ids(&self) -> impl Iterator<Item = &DiffId> {
+        self.layers.iter().map(|layer| &layer.layer.diff_id)
+    }
+
+    fn layer_refs(&self) -> Vec<LayerRef> {
+        self.layers.iter().map(|layer| layer.layer.clone()).collect()
+    }
+
+    /// Makes sure that there is a directory to run in.
+    pub(crate) async fn workspace(&mut self) -> Result<Box<dyn Workspace>, ErrorKind> {
+        if let Some(workspace) = self.workspace.take() {
+            return Ok(workspace);
+        }
+        match &self.base {
+            Some(base) => base.fork(&self.session).await,
+            None => materialise(&self.session, self.layer_refs()).await,
+        }
+    }
+
+    async fn put_on_top(&mut self, changes: &ChangeSet<Content>) -> Result<(), ErrorKind> {
+        if let Some(mut workspace) = self.workspace.take() {
+            let (changes, contents) = (changes.clone(), Arc::clone(&self.session.contents));
+            self.workspace = Some(
+                blocking(move || {
+                    workspace.apply(&changes, &*contents)?;
+                    Ok(workspace)
+                })
+                .await?,
+            );
+        } else if let Some(tree) = &mut self.tree {
+            tree.apply(changes).map_err(|source| ErrorKind::Io {
+                action: "apply",
+                what: "the changes of a step".to_owned(),
+                source: std::io::Error::other(source),
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn workdir(&mut self, workdir: &WorkdirOp) -> Result<ChangeSet<Content>, ErrorKind> {
+        let tree = self.tree().await?;
+        let owner = match &workdir.owner {
+            Some(chown) => Some(self.users(&tree).await?.owner(chown)?),
+            None => None,
+        };
+        let mut copier = Copier::new(&tree);
+        copier.make_directory(workdir.path.as_bytes(), owner, self.session.now())?;
+        Ok(copier.finish())
+    }
+
+    /// The files of another stage, an image or a context.
+    pub(crate) async fn origin_tree(&self, origin: Origin) -> Result<Tree<Content>, ErrorKind> {
+        match origin {
+            Origin::Scratch => Ok(Tree::default()),
+            Origin::Context(id) => match self.session.contexts.get(&id) {
+                Some(context) => Ok(context.tree().clone()),
+                None => Err(ErrorKind::NotBuilt { what: format!("build context {}", id.0) }),
+            },
+            Origin::Stage(id) => match self.stage(id).await {
+                Ok(output) => output.tree(&self.session).await,
+                Err(_) => Err(ErrorKind::Cancelled),
+            },
+            Origin::Image(id) => {
+                let layers = self.session.plan.image(id).layers().to_vec();
+                tree_of(&self.session, &layers).await
+            }
+        }
+    }
+
+    /// The users of a tree.
+    pub(crate) async fn users(&self, tree: &Tree<Content>) -> Result<UserDatabase, ErrorKind> {
+        let passwd = archive::read_small(&self.session, tree, "etc/passwd").await?;
+        let group = archive::read_small(&self.session, tree, "etc/group").await?;
+        Ok(UserDatabase { passwd, group })
+    }
+
+    async fn seal(
+        &self,
+        stage: StageId,
+        index: usize,
+        changes: ChangeSet<Content>,
+    ) -> Result<StageLayer, ErrorKind> {
+        let session = Arc::clone(&self.session);
+        let permit = session.sealing.acquire().await.map_err(|_| ErrorKind::Cancelled)?;
+        let working = Arc::clone(&session);
+        let encoded = blocking(move || {
+            let failed = |source| ErrorKind::Io {
+                action: "write",
+                what: "a layer to the store".to_owned(),
+                source,
+            };
+            let mut writer = working.ports.blobs.writer().map_err(failed)?;
+            let encoded =
+                encode(&changes, &*working.contents, &working.settings.encode, &mut writer)?;
+            writer.commit().map_err(failed)?;
+            working.ports.images.remember_index(encoded.layer.diff_id, &encoded.index);
+            Ok(encoded)
+        })
+        .await?;
+        drop(permit);
+        let layer = encoded.layer;
+        session.know_layer(&layer);
+        if let Some(step) = session.number(stage, index) {
+            session.emit(Event::LayerSealed {
+                step,
+                digest: layer.blob.digest,
+                diff_id: layer.diff_id,
+                size: layer.blob.size,
+                uncompressed: encoded.uncompressed_size,
+            });
+        }
+        let created = session.settings.now.clone();
+        if let Some(recipe) = session.key(stage, index) {
+            let result = StepResult { layer: layer.clone(), created: created.clone() };
+            session.ports.cache.store(&recipe.key, &recipe.bytes, &result).await;
+            if let Some(content) = &self.content {
+                session.ports.cache.store(&content.key, &content.bytes, &result).await;
+            }
+        }
+        Ok(StageLayer { layer, created: Some(created) })
+    }
+}
