@@ -1,0 +1,54 @@
+//! Results of earlier steps that are kept elsewhere: beside images in registries, in images, in directories.
+//!
+//! ```text
+//! manifest (artifact type `application/vnd.strata.cache.v1`)
+//! ├── config   records: key → layer, diff id, times, recipe; diff id → index   (two requests tell everything)
+//! └── layers   every layer, index and long recipe that a record names          (so that registries keep them)
+//! ```
+//!
+//! `records` is that config as a value; `source` reads it from wherever it is; `inline` has the keys that ride in
+//! an image's own config; [`CachedSteps`] in `steps` is the engine's port; `export` writes.
+
+use std::sync::Arc;
+
+use strata_build::event::Events;
+use strata_registry::Client;
+
+use crate::images::LazyImages;
+use crate::local::Local;
+
+mod error;
+mod export;
+mod inline;
+mod location;
+mod records;
+mod source;
+mod steps;
+
+pub use error::CacheError;
+pub use export::{Export, Exported};
+pub use location::{CacheSource, CacheTarget, Extent};
+pub(crate) use records::Records;
+pub(crate) use source::{unpack, whole};
+pub use steps::CachedSteps;
+
+/// Reads and writes caches.
+#[derive(Clone)]
+pub struct Caches {
+    /// Registries.
+    pub client: Client,
+    /// What layers come from.
+    pub images: LazyImages,
+    /// The local store, which is a cache too.
+    pub local: Local,
+    /// Who is told of what cannot be used.
+    pub events: Arc<dyn Events>,
+    /// The time, in seconds since 1970.
+    pub now: i64,
+}
+
+impl std::fmt::Debug for Caches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Caches").field("images", &self.images).finish_non_exhaustive()
+    }
+}
