@@ -1,0 +1,303 @@
+//! `strata build` and `strata check`.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use strata_oci::Reference;
+use strata_remote::CacheSource;
+use strata_sandbox::Ulimit;
+
+use super::registry::RegistryArgs;
+use super::{ProgressArgs, StateArgs};
+use crate::value::cache::{self, CacheTo};
+use crate::value::call::{self, Call, Form, Method};
+use crate::value::context::{self, NamedContext};
+use crate::value::key_value::{self, KeyValue};
+use crate::value::output::{self, Output};
+use crate::value::secret::{self, Secret};
+use crate::value::ssh::{self, Ssh};
+use crate::value::{annotation, extra_host, size, ulimit};
+
+/// Builds an image from a Dockerfile
+///
+/// CONTEXT is what COPY and ADD can see: a directory, an archive (`.tar`, plain or compressed with
+/// gzip, zstd, xz or bzip2), or `-` for standard input, which holds an archive or a Dockerfile
+/// alone.
+///
+/// With neither `--output` nor `--push` the image goes into the local store, where a later `FROM`
+/// and `strata push` find it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  strata build -t example.com/app:1.2 --push .
+  strata build -f deploy/Dockerfile --target test --build-arg VERSION=1.2 .
+  strata build -o type=oci,dest=app.tar,compression=zstd .
+  strata build -o type=local,dest=rootfs .
+  strata build --secret id=token,env=API_TOKEN --ssh default .
+  strata build --dry-run .                       # the plan, without doing anything
+  digest=$(strata build -q -t example.com/app --push .)")]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) result: ResultArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+    #[command(flatten)]
+    pub(crate) progress: ProgressArgs,
+    #[command(flatten)]
+    pub(crate) call: CallArgs,
+    /// Print the plan and stop
+    ///
+    /// Reads the Dockerfile and the configs of its base images, and prints which steps would be
+    /// looked up or run; with `--progress json` as JSON. Nothing is built or written.
+    #[arg(long, help_heading = "Progress")]
+    pub(crate) dry_run: bool,
+}
+
+/// What is built.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What is built")]
+pub(crate) struct InputArgs {
+    /// The build context: a directory, an archive, or `-`
+    #[arg(value_name = "CONTEXT", value_hint = ValueHint::AnyPath)]
+    pub(crate) context: OsString,
+    /// The Dockerfile: a path, or `-` for standard input
+    ///
+    /// A path is tried as given, then in the context. The default is `Dockerfile`, then
+    /// `Containerfile`, in the context. `NAME.dockerignore` beside it, if there is one, is used in
+    /// place of the `.dockerignore` of the context.
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<OsString>,
+    /// Set a variable that ARG declares; without a value, to that of the environment
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = key_value::optional)]
+    pub(crate) build_arg: Vec<KeyValue>,
+    /// Read build arguments from a file of KEY[=VALUE] lines
+    ///
+    /// Blank lines and lines that begin with `#` are left out. `--build-arg` takes precedence.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) build_arg_file: Vec<PathBuf>,
+    /// Give a name to another context
+    ///
+    /// `COPY --from=NAME`, `FROM NAME` and `RUN --mount=from=NAME` then use it, also where NAME is
+    /// an image or a stage of the Dockerfile. SRC is a directory, `docker-image://REF` or
+    /// `oci-layout://DIR[:TAG]`.
+    #[arg(long, value_name = "NAME=SRC", value_parser = context::named)]
+    pub(crate) build_context: Vec<NamedContext>,
+    /// Build this stage, by name or number, and stop there
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) target: Option<String>,
+    /// Build for this platform, as in `linux/arm64`; default is the host's
+    ///
+    /// One platform at a time: several of them are not built yet.
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub(crate) platform: Vec<String>,
+    /// Resolve base images anew even if the local store has them
+    #[arg(long)]
+    pub(crate) pull: bool,
+}
+
+/// What becomes of the result.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What becomes of it")]
+pub(crate) struct ResultArgs {
+    /// Name the result; may be given several times
+    #[arg(short, long, value_name = "REF", value_parser = Reference::parse)]
+    pub(crate) tag: Vec<Reference>,
+    /// Push to every tag: `--output type=registry`
+    #[arg(long)]
+    pub(crate) push: bool,
+    /// Write the result somewhere; may be given several times
+    ///
+    /// `type=registry`                 every tag, in its registry
+    /// `type=oci,dest=DIR`             an OCI layout
+    /// `type=oci,dest=FILE.tar`        an archive of one; `-` is standard output
+    /// `type=docker,dest=FILE.tar`     an archive for `docker load`
+    /// `type=local,dest=DIR`           the files of the image; `DIR` alone means this
+    /// `type=tar,dest=FILE.tar`        an archive of them; `-` alone means standard output
+    ///
+    /// Images take `compression=gzip|zstd|none` and `compression-level=N`.
+    #[arg(short, long, value_name = "TYPE[,KEY=VALUE…]", value_parser = output::parse, verbatim_doc_comment)]
+    pub(crate) output: Vec<Output>,
+    /// Set a label of the image
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = key_value::label)]
+    pub(crate) label: Vec<(String, String)>,
+    /// Set an annotation of the manifest
+    #[arg(long, value_name = "KEY=VALUE", value_parser = annotation::parse)]
+    pub(crate) annotation: Vec<(String, String)>,
+    /// Use this time, in seconds since 1970, in config, history and new layers
+    ///
+    /// Two builds of the same inputs then give the same digest. `SOURCE_DATE_EPOCH` of the
+    /// environment does the same.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) source_date_epoch: Option<i64>,
+    /// Write what was built, as JSON, to a file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) metadata_file: Option<PathBuf>,
+    /// Write the digest of the image's config to a file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) iidfile: Option<PathBuf>,
+    /// Write the digest of the image's manifest to a file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) digest_file: Option<PathBuf>,
+}
+
+/// What is reused.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Cache")]
+pub(crate) struct CacheArgs {
+    /// Run every step, whatever the cache has
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Run every step of this stage, whatever the cache has
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub(crate) no_cache_filter: Vec<String>,
+    /// Look for results of earlier builds there; may be given several times
+    ///
+    /// `REF`, `type=registry,ref=REF`  a cache in a registry, or an image with one inside
+    /// `type=local,src=DIR`            a cache in a directory
+    ///
+    /// They are looked into in the order in which they are given, after the local store. One that
+    /// cannot be read is told, and the build goes on without it.
+    #[arg(long, value_name = "SRC", value_parser = cache::parse_from, verbatim_doc_comment)]
+    pub(crate) cache_from: Vec<CacheSource>,
+    /// Put the results of this build there; may be given several times
+    ///
+    /// `type=registry,ref=REF`         a manifest in a registry, beside what others put there
+    /// `type=local,dest=DIR`           a directory, such as one that a CI cache keeps
+    /// `type=inline`                   the image itself: `--cache-from` then names the image
+    ///
+    /// `mode=max` puts the layers of all stages there, not only those of the result. What was not
+    /// used for fourteen days goes.
+    #[arg(long, value_name = "DST", value_parser = cache::parse_to, verbatim_doc_comment)]
+    pub(crate) cache_to: Vec<CacheTo>,
+}
+
+/// What RUN can see and do.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "RUN")]
+pub(crate) struct RunArgs {
+    /// Give `RUN --mount=type=secret` a secret
+    ///
+    /// From a file (`src`), from a variable of the environment (`env`), or with neither from the
+    /// variable or else the file that has the name of the secret. It never gets into the image or
+    /// the cache.
+    #[arg(long, value_name = "id=ID[,src=FILE|,env=VAR]", value_parser = secret::parse)]
+    pub(crate) secret: Vec<Secret>,
+    /// Give `RUN --mount=type=ssh` an agent: its socket, or that of `SSH_AUTH_SOCK`
+    #[arg(long, value_name = "ID[=SOCKET]", value_parser = ssh::parse)]
+    pub(crate) ssh: Vec<Ssh>,
+    /// Which network commands have, where RUN itself says nothing
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = NetworkMode::Default)]
+    pub(crate) network: NetworkMode,
+    /// Add a line to `/etc/hosts` of commands
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = extra_host::parse)]
+    pub(crate) add_host: Vec<(String, IpAddr)>,
+    /// The size of `/dev/shm`, as in `64m`
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) shm_size: Option<u64>,
+    /// Limit a resource of commands, as in `nofile=1024:4096`
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit::parse)]
+    pub(crate) ulimit: Vec<Ulimit>,
+    /// How commands are isolated: `auto`, or a name that `strata doctor` shows
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub(crate) isolation: String,
+}
+
+/// What is told in place of building.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "In place of building")]
+pub(crate) struct CallArgs {
+    /// Check the Dockerfile and stop: `--call check`
+    #[arg(long, conflicts_with = "call")]
+    pub(crate) check: bool,
+    /// Tell something of the Dockerfile and stop
+    ///
+    /// `check`     what is wrong or doubtful, as `strata check` does
+    /// `outline`   which arguments, secrets and agents the target takes
+    /// `targets`   which stages there are to choose from
+    ///
+    /// `,format=json` makes it JSON. `build`, the default, builds.
+    #[arg(long, value_name = "METHOD[,format=FORMAT]", value_parser = call::parse, verbatim_doc_comment)]
+    pub(crate) call: Option<Call>,
+}
+
+impl CallArgs {
+    /// What is asked for, if it is not a build.
+    pub(crate) fn asked(&self) -> Option<Call> {
+        if self.check {
+            return Some(Call { method: Method::Check, form: Form::Text });
+        }
+        self.call.filter(|call| call.method != Method::Build)
+    }
+}
+
+/// Which network commands have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkMode {
+    /// The builder's own
+    Default,
+    /// None but loopback
+    None,
+    /// The builder's own, also where RUN asks for it by name
+    Host,
+}
+
+/// Checks a Dockerfile without building it
+///
+/// Reports everything that is wrong and everything that is doubtful, with its line. Exits with 1
+/// if there is an error, or a warning and the Dockerfile says `# check=error=true`.
+///
+/// Configs of base images are looked at, in the store or a registry, as some rules depend on them;
+/// where one cannot be had, those rules hold back.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  strata check .
+  strata check -f deploy/Dockerfile --format json .")]
+pub(crate) struct CheckArgs {
+    /// The build context: a directory, or `-` for a Dockerfile on standard input
+    #[arg(value_name = "CONTEXT", value_hint = ValueHint::AnyPath, default_value = ".")]
+    pub(crate) context: OsString,
+    /// The Dockerfile: a path, or `-` for standard input
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<OsString>,
+    /// How findings are printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+    /// Set a variable that ARG declares; without a value, to that of the environment
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = key_value::optional)]
+    pub(crate) build_arg: Vec<KeyValue>,
+    /// Check this stage and those it needs, not all of them
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) target: Option<String>,
+    /// Check for this platform; default is the host's
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
+    /// Look at no base image
+    #[arg(long)]
+    pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// With the lines they are about, on standard error
+    Text,
+    /// An array of objects, on standard output
+    Json,
+    /// A report for GitLab Code Quality, on standard output
+    Gitlab,
+}

@@ -1,0 +1,67 @@
+//! Options about registries, and `strata login` and `strata logout`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use crate::value::host::{self, HostAuthority, HostIdentity, HostMirror};
+
+/// How registries are reached.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Registries")]
+pub(crate) struct RegistryArgs {
+    /// Talk to this registry without TLS, or without checking its certificate
+    ///
+    /// Registries on the loopback interface need no such permission.
+    #[arg(long, value_name = "HOST", value_parser = host::host)]
+    pub(crate) insecure_registry: Vec<String>,
+    /// Trust this certificate authority for a registry
+    #[arg(long, value_name = "HOST=FILE", value_parser = host::authority)]
+    pub(crate) registry_ca: Vec<HostAuthority>,
+    /// Show this certificate to a registry
+    #[arg(long, value_name = "HOST=CERT,KEY", value_parser = host::identity)]
+    pub(crate) registry_client_cert: Vec<HostIdentity>,
+    /// Ask this mirror before the registry; may be given several times
+    #[arg(long, value_name = "HOST=MIRROR[/PREFIX]", value_parser = host::mirror)]
+    pub(crate) registry_mirror: Vec<HostMirror>,
+    /// Read credentials from this file only
+    ///
+    /// Default: `DOCKER_AUTH_CONFIG`, `REGISTRY_AUTH_FILE`, `$DOCKER_CONFIG/config.json` or
+    /// `$HOME/.docker/config.json`, then those of other container tools.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) authfile: Option<PathBuf>,
+}
+
+/// Writes credentials for a registry, after trying them
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  printf %s \"$CI_REGISTRY_PASSWORD\" | strata login -u \"$CI_REGISTRY_USER\" --password-stdin \"$CI_REGISTRY\"
+  strata login --username me registry.example.com")]
+pub(crate) struct LoginArgs {
+    /// The registry, `HOST[:PORT]`; `docker.io` for Docker Hub
+    #[arg(value_name = "REGISTRY", value_parser = host::host)]
+    pub(crate) registry: String,
+    /// The name of the user
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+    /// Read the password from standard input
+    ///
+    /// There is no option that takes the password itself: every process of the machine could see
+    /// it.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) access: RegistryArgs,
+}
+
+/// Removes the credentials for a registry
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    /// The registry, `HOST[:PORT]`
+    #[arg(value_name = "REGISTRY", value_parser = host::host)]
+    pub(crate) registry: String,
+    /// Remove them from this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) authfile: Option<PathBuf>,
+}

@@ -1,0 +1,10 @@
+//! What each subcommand does: arguments and environment in, data and talk out.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod doctor;
+pub(crate) mod images;
+pub(crate) mod login;
+mod progress;
+mod remote;
+pub(crate) mod version;

@@ -1,0 +1,91 @@
+//! The environment: read once, here, and documented.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// A variable that means something to strata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    pub(crate) name: &'static str,
+    /// One sentence for the documentation.
+    pub(crate) meaning: &'static str,
+}
+
+macro_rules! variables {
+    ($($constant:ident $meaning:literal,)*) => {
+        /// The variables, by name.
+        pub(crate) mod variable {
+            use super::Variable;
+            $(pub(crate) const $constant: Variable =
+                Variable { name: stringify!($constant), meaning: $meaning };)*
+            /// All of them, in the order of the documentation.
+            #[cfg(test)]
+            pub(crate) const ALL: &[Variable] = &[$($constant),*];
+        }
+    };
+}
+
+variables! {
+    BUILDKIT_PROGRESS "How progress is shown where `--progress` is not given: `auto`, `tty`, `plain`, `rawjson` or `json`, `quiet`.",
+    DOCKER_AUTH_CONFIG "Credentials, as the content of a `config.json`; as GitLab CI sets it.",
+    DOCKER_CONFIG "The directory of `config.json`; default `$HOME/.docker`.",
+    DOCKER_DEFAULT_PLATFORM "The platform to build for where `--platform` is not given.",
+    HOME "Where `.docker/config.json` and `.local/share/strata` are.",
+    HTTPS_PROXY "The proxy for `https` registries; `https_proxy` too.",
+    HTTP_PROXY "The proxy for `http` registries; only `http_proxy` in lower case is read where `REQUEST_METHOD` is set.",
+    ALL_PROXY "The proxy where no other is set; `all_proxy` too.",
+    NO_COLOR "No colours if it is set and not empty.",
+    NO_PROXY "Hosts that are reached without a proxy; `no_proxy` too.",
+    PATH "Where credential helpers are looked for.",
+    REGISTRY_AUTH_FILE "A file of credentials, as other container tools use it.",
+    SOURCE_DATE_EPOCH "The time, in seconds since 1970, for config, history and new layers where `--source-date-epoch` is not given.",
+    SSH_AUTH_SOCK "The socket of the agent that `--ssh default` means.",
+    SSL_CERT_DIR "A directory of certificate authorities to trust in place of the system's.",
+    SSL_CERT_FILE "A file of certificate authorities to trust in place of the system's.",
+    STRATA_LOG "What to log on standard error, for developers: `debug`, or `strata_registry=trace,info`. Nothing where it is not set.",
+    TERM "`dumb` means no live view and no colours.",
+    TMPDIR "Where temporary files go, and the state directory where no other can be written; default `/tmp`.",
+    XDG_DATA_HOME "The state directory is `strata` in it; default `$HOME/.local/share`.",
+    XDG_RUNTIME_DIR "Where other container tools keep credentials: `containers/auth.json` in it.",
+}
+
+/// The environment of the process, as a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// Reads the environment of this process.
+    pub(crate) fn of_process() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
+    /// The value of a variable, if it is set and not empty.
+    pub(crate) fn get(&self, variable: Variable) -> Option<&OsStr> {
+        self.raw(variable.name).filter(|value| !value.is_empty())
+    }
+
+    /// The value as a path.
+    pub(crate) fn path(&self, variable: Variable) -> Option<PathBuf> {
+        self.get(variable).map(PathBuf::from)
+    }
+
+    /// The value as text; what is not UTF-8 counts as not set.
+    pub(crate) fn text(&self, variable: Variable) -> Option<&str> {
+        self.get(variable).and_then(OsStr::to_str)
+    }
+
+    /// The value of any variable, also an empty one: for build arguments and secrets, whose names
+    /// the user chooses.
+    pub(crate) fn raw(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+}
+
+#[cfg(test)]
+impl Environment {
+    /// An environment for a test.
+    pub(crate) fn from_pairs(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}

@@ -1,0 +1,12 @@
+//! Arguments and environment, resolved to what the crates below are told.
+//!
+//! Decisions are pure functions of values and have tables; opening and reading happens in few
+//! places, named for it.
+
+pub(crate) mod build;
+pub(crate) mod context;
+pub(crate) mod dockerfile;
+pub(crate) mod lint;
+pub(crate) mod progress;
+pub(crate) mod registry;
+pub(crate) mod state_directory;
