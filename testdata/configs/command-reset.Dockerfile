@@ -1,0 +1,3 @@
+# ENTRYPOINT takes the CMD of the base away.
+FROM base
+ENTRYPOINT ["/mine"]

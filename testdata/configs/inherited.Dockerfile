@@ -1,0 +1,2 @@
+# What only the base was (host name, image, container) goes; what it says stays.
+FROM base

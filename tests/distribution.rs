@@ -1,0 +1,125 @@
+//! The registry that most people run, and other people's tools to read it with.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::requirement::output;
+
+/// Is a running docker-registry with a storage of its own. It ends when dropped.
+#[derive(Debug)]
+pub(crate) struct DockerRegistry {
+    child: Child,
+    address: String,
+    _storage: TempDir,
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _already_gone = self.child.wait();
+    }
+}
+
+impl DockerRegistry {
+    /// Starts it with a Debian root as `debian:minbase`, which strata had no part in making.
+    pub(crate) fn start_with_debian() -> Result<Self> {
+        let storage = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let debian = debian_storage()?;
+        // Blobs are never written to again, so that links are as good as copies.
+        output(Command::new("cp").arg("-al").arg(debian).arg(storage.path().join("data")));
+        let (child, address) = spawn(storage.path())?;
+        Ok(Self { child, address, _storage: storage })
+    }
+
+    /// Spells a reference to something in it.
+    pub(crate) fn reference(&self, rest: &str) -> String {
+        format!("{}/{rest}", self.address)
+    }
+}
+
+fn spawn(directory: &Path) -> Result<(Child, String)> {
+    let config = directory.join("config.yml");
+    let data = directory.join("data");
+    let text = format!(
+        "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0'}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n",
+        data.display()
+    );
+    std::fs::write(&config, text)?;
+    let mut command = Command::new("docker-registry");
+    command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("cannot start docker-registry")?;
+    let stderr = child.stderr.take().context("its log is piped")?;
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let address = lines.by_ref().find_map(|line| {
+        let rest = line.split("listening on ").nth(1)?;
+        Some(rest.split(['"', ' ', ',']).next()?.to_owned())
+    });
+    // Its log has to be read on, or it stops when the pipe is full.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok((child, address.context("docker-registry does not say where it listens")?))
+}
+
+/// The storage of a registry that holds the Debian root; made once for each target directory.
+fn debian_storage() -> Result<PathBuf> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let storage = directory.join("debian-minbase");
+    let lock = File::create(directory.join("debian-minbase.lock"))?;
+    lock.lock()?;
+    if !storage.exists() {
+        let work = TempDir::new_in(directory)?;
+        let archive = work.path().join("root.tar");
+        let layout = work.path().join("layout");
+        let image = format!("{}:base", layout.display());
+        let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        output(
+            Command::new("mmdebstrap")
+                .args(["--quiet", "--variant=minbase", "--include=ca-certificates", "bookworm"])
+                .arg(&archive),
+        );
+        output(Command::new("umoci").args(["init", "--layout"]).arg(&layout));
+        output(Command::new("umoci").args(["new", "--image", &image]));
+        output(Command::new("umoci").args(["raw", "add-layer", "--image", &image]).arg(&archive));
+        output(Command::new("umoci").args(["config", "--image", &image, "--config.env", path]));
+        let (mut child, address) = spawn(work.path())?;
+        let pushed = Command::new("skopeo")
+            .args(["copy", "--quiet", "--dest-tls-verify=false", &format!("oci:{image}")])
+            .arg(format!("docker://{address}/debian:minbase"))
+            .output();
+        child.kill()?;
+        child.wait()?;
+        let pushed = pushed?;
+        anyhow::ensure!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
+        std::fs::rename(work.path().join("data"), &storage)?;
+    }
+    Ok(storage)
+}
+
+/// Reads an image's config, as skopeo sees it. `image` has a transport: `docker://…`, `oci:…`.
+pub(crate) fn config(image: &str) -> Result<Value> {
+    inspect(image, &["--config"])
+}
+
+/// Reads an image's manifest, as it is.
+pub(crate) fn manifest(image: &str) -> Result<Value> {
+    inspect(image, &["--raw"])
+}
+
+fn inspect(image: &str, flags: &[&str]) -> Result<Value> {
+    let mut command = Command::new("skopeo");
+    command.args(["inspect", "--tls-verify=false"]).args(flags).arg(image);
+    let text = output(&mut command);
+    serde_json::from_str(&text).with_context(|| format!("skopeo answers `{text}`"))
+}
+
+/// The diff ids of an image.
+pub(crate) fn diff_ids(image: &str) -> Result<Vec<String>> {
+    let config = config(image)?;
+    let ids = config["rootfs"]["diff_ids"].as_array().context("a config has diff ids")?;
+    Ok(ids.iter().filter_map(|id| Some(id.as_str()?.to_owned())).collect())
+}

@@ -1,0 +1,5 @@
+//! The language of Dockerfiles, as the real binary means it.
+
+mod caches;
+mod copying;
+mod elsewhere;

@@ -1,0 +1,16 @@
+//! The integration tests: the shape of the workspace, and the real binary seen from outside.
+
+mod architecture;
+mod bad_input;
+mod bad_registry;
+mod container;
+mod debian;
+mod distribution;
+mod environments;
+mod examples;
+mod interruption;
+mod language;
+mod outputs;
+mod person;
+mod requirement;
+mod streams;

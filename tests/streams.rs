@@ -1,0 +1,125 @@
+//! What a build does not do: fetch what it does not need, send what is there, hold what passes through.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+
+use anyhow::{Context, Result};
+use strata_testkit::{BuiltImage, TestEnvironment, TestImage, TestRegistry};
+
+use crate::person::{STRATA, succeed};
+use crate::requirement::{NOTHING, Need, noise, require};
+
+fn base() -> BuiltImage {
+    TestImage::new()
+        .layer("/etc/ 0755 0:0\n/etc/passwd 0644 0:0 file \"root:x:0:0::/:\\napp:x:7:8::/:\\n\"")
+        .layer("/srv/ 0755 0:0\n/srv/link 0777 0:0 symlink \"deep\"\n/srv/deep/ 0755 0:0")
+        .build()
+}
+
+/// The requests for layers of the base: method, which layer, status.
+fn layer_requests(registry: &TestRegistry, image: &BuiltImage) -> Vec<String> {
+    let log = registry.take_log();
+    let mut found = Vec::new();
+    for line in log {
+        for (at, layer) in image.layers.iter().enumerate() {
+            let short = &layer.digest["sha256:".len()..][..8];
+            if line.contains(short) {
+                let method = line.split(' ').next().unwrap_or_default();
+                let how = if line.contains("mount=") { " mount" } else { "" };
+                found.push(format!("{method} layer {at}{how}"));
+            }
+        }
+    }
+    // Whether a layer is there already may be asked.
+    found.retain(|line| !line.starts_with("HEAD"));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Dockerfile below `FROM base` → requests for the base's layers, first and again.
+#[test]
+fn base_is_fetched_as_far_as_the_steps_need_it() -> Result<()> {
+    let both = ["GET layer 0", "GET layer 1", "POST layer 0 mount", "POST layer 1 mount"];
+    let mounted = ["POST layer 0 mount", "POST layer 1 mount"];
+    let table: [(&str, &[&str], &[&str]); 4] = [
+        ("ENV a=b\nUSER app\nWORKDIR /\nCMD [\"x\"]\n", &mounted, &mounted),
+        ("COPY file /srv/link/\n", &both, &mounted),
+        ("COPY --chown=app file /srv/link/\n", &both, &mounted),
+        ("ENV a=b\nCOPY file /x\nLABEL c=d\n", &both, &mounted),
+    ];
+    for (dockerfile, first, again) in table {
+        let registry = TestRegistry::start();
+        let image = base();
+        registry.add_image("base", "1", &image);
+        let environment = TestEnvironment::new(STRATA)?;
+        environment
+            .write("Dockerfile", format!("FROM {}\n{dockerfile}", registry.reference("base:1")))?;
+        environment.write("file", "content\n")?;
+        for (round, expected) in [("out", first), ("again", again)] {
+            let tag = registry.reference(&format!("{round}:1"));
+            succeed(&environment, ["build", "-q", "--no-cache", "--push", "--tag", &tag, "."])?;
+            assert_eq!(layer_requests(&registry, &image), expected, "{round} {dockerfile}");
+            assert!(registry.manifest(round, "1").is_some(), "{dockerfile}");
+        }
+        // What is there already is not even mounted.
+        let tag = registry.reference("out:2");
+        succeed(&environment, ["build", "-q", "--push", "--tag", &tag, "."])?;
+        assert_eq!(layer_requests(&registry, &image), NOTHING, "{dockerfile}");
+    }
+    Ok(())
+}
+
+#[test]
+fn stage_that_is_not_used_is_not_touched() -> Result<()> {
+    let registry = TestRegistry::start();
+    let environment = TestEnvironment::new(STRATA)?;
+    let missing = registry.reference("missing:1");
+    let dockerfile =
+        format!("FROM {missing} AS unused\nCOPY nothing /\nRUN false\nFROM scratch\nCOPY file /\n");
+    environment.write("Dockerfile", dockerfile)?;
+    environment.write("file", "content\n")?;
+    succeed(&environment, ["build", "-q", "--tag", "used:1", "."])?;
+    assert_eq!(registry.take_log(), NOTHING);
+    Ok(())
+}
+
+/// Runs a command and says on standard error how much memory it and what it started had at most, in KiB.
+const MEASURE: &str = "\
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+";
+
+const LIMIT: u64 = 150 << 10;
+const LARGE: u64 = 512 << 20;
+
+/// A layer of half a gigabyte, made and then unpacked.
+#[test]
+fn memory_does_not_grow_with_a_layer() -> Result<()> {
+    if !require(&[Need::Program("python3")]) {
+        return Ok(());
+    }
+    let environment = TestEnvironment::new("python3")?;
+    environment.write("Dockerfile", "FROM scratch\nCOPY large /large\n")?;
+    let mut large = File::create(environment.context().join("large"))?;
+    large.set_len(LARGE)?;
+    for block in 0..32_u64 {
+        large.seek(SeekFrom::Start(block * (LARGE / 32)))?;
+        large.write_all(&noise(1 << 20, block))?;
+    }
+    let out = environment.temporary().join("root");
+    let local = format!("--output=type=local,dest={}", out.display());
+    environment.write("again/Dockerfile", "FROM large:1\nENV a=b\n")?;
+    for arguments in [vec!["build", "-q", "--tag", "large:1", "."], vec!["build", &local, "again"]]
+    {
+        let run = ["-c", MEASURE, STRATA].into_iter().chain(arguments.iter().copied());
+        let ran = succeed(&environment, run)?;
+        let peak = ran.stderr.lines().rev().find_map(|line| line.strip_prefix("peak "));
+        let peak: u64 = peak.context("it says its peak")?.parse()?;
+        assert!(peak < LIMIT, "{arguments:?} had {} MiB", peak >> 10);
+    }
+    assert_eq!(std::fs::metadata(out.join("large"))?.len(), LARGE);
+    Ok(())
+}
