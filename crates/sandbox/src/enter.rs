@@ -5,6 +5,8 @@
 //! over the ids it may use, unpacks with their owners, mounts overlays, and every command needs only
 //! the cheaper namespaces.
 
+mod maps;
+
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -12,13 +14,15 @@ use std::process::Command;
 use rustix::fs::Mode as Permissions;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitOptions, getegid, geteuid, getpid, umask, waitpid};
+use rustix::process::{WaitOptions, getpid, umask, waitpid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde::{Deserialize, Serialize};
-use strata_sys::idmap::{self, IdKind, IdMap, IdMapError, Setgroups};
+use strata_sys::idmap::{self, IdMapError, Setgroups};
 use strata_sys::mount::{MountError, make_all_slave};
-use strata_sys::process::{self, Fork, Pid, UnshareFlags};
+use strata_sys::process::{self, Fork, UnshareFlags};
 use strata_sys::{CallError, caps};
+
+use maps::Maps;
 
 /// How the first argument of the program begins that was started again inside. It comes from our own
 /// `exec` only; nothing of an image reaches the builder's arguments.
@@ -129,72 +133,6 @@ pub(crate) fn enter_namespaces(mode: Mode) -> Result<(), EnterError> {
     make_all_slave()?;
     umask(Permissions::from_raw_mode(0o022));
     Ok(())
-}
-
-/// The id maps of a mode, and who may write them.
-struct Maps {
-    users: IdMap,
-    groups: IdMap,
-    mode: Mode,
-}
-
-impl Maps {
-    fn of(mode: Mode) -> Result<Self, EnterError> {
-        let (users, groups) = match mode {
-            Mode::Identity => {
-                (IdMap::own(IdKind::User)?.to_identity(), IdMap::own(IdKind::Group)?.to_identity())
-            }
-            Mode::Single => (own_id(IdKind::User), own_id(IdKind::Group)),
-            Mode::Subordinate => (subordinate_map(IdKind::User)?, subordinate_map(IdKind::Group)?),
-        };
-        Ok(Self { users, groups, mode })
-    }
-
-    fn write(&self, process: Pid) -> Result<(), IdMapError> {
-        for (map, kind) in [(&self.users, IdKind::User), (&self.groups, IdKind::Group)] {
-            match self.mode {
-                Mode::Subordinate => map.write_by_program(process, kind)?,
-                Mode::Identity | Mode::Single => map.write(process, kind)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn own_id(kind: IdKind) -> IdMap {
-    let id = match kind {
-        IdKind::User => geteuid().as_raw(),
-        IdKind::Group => getegid().as_raw(),
-    };
-    IdMap::single(0, id)
-}
-
-fn subordinate_map(kind: IdKind) -> Result<IdMap, EnterError> {
-    let uid = geteuid().as_raw();
-    // Both files list users; a group's own number plays no part in either.
-    let ranges = idmap::subordinate(kind, user_name(uid).as_deref(), uid)?;
-    if ranges.is_empty() {
-        let file = match kind {
-            IdKind::User => "/etc/subuid",
-            IdKind::Group => "/etc/subgid",
-        };
-        return Err(EnterError::NoSubordinateIds { uid, file });
-    }
-    let own = own_id(kind).ranges()[0].outside;
-    Ok(idmap::root_and_subordinate(own, &ranges))
-}
-
-/// A static program has no name service but the file; users of a directory service need their
-/// number in the files of subordinate ids.
-fn user_name(uid: u32) -> Option<String> {
-    let text = std::fs::read("/etc/passwd").ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let number = uid.to_string();
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == number).then(|| name.to_owned())
-    })
 }
 
 fn unshare_single() -> Result<(), EnterError> {
