@@ -19,8 +19,12 @@ impl Maps {
             Mode::Identity => {
                 (IdMap::own(IdKind::User)?.to_identity(), IdMap::own(IdKind::Group)?.to_identity())
             }
+            Mode::Shifted => {
+                (IdMap::own(IdKind::User)?.without_root(), IdMap::own(IdKind::Group)?.to_identity())
+            }
             Mode::Single => (own_id(IdKind::User), own_id(IdKind::Group)),
             Mode::Subordinate => (subordinate_map(IdKind::User)?, subordinate_map(IdKind::Group)?),
+            Mode::MountsOnly => (IdMap::own(IdKind::User)?, IdMap::own(IdKind::Group)?),
         };
         Ok(Self { users, groups, mode })
     }
@@ -29,7 +33,8 @@ impl Maps {
         for (map, kind) in [(&self.users, IdKind::User), (&self.groups, IdKind::Group)] {
             match self.mode {
                 Mode::Subordinate => map.write_by_program(process, kind)?,
-                Mode::Identity | Mode::Single => map.write(process, kind)?,
+                Mode::Identity | Mode::Shifted | Mode::Single => map.write(process, kind)?,
+                Mode::MountsOnly => {}
             }
         }
         Ok(())
