@@ -3,6 +3,7 @@
 //! One table has the environments. The tests here are quick, with images made of a busybox; `debian` has real ones,
 //! and runs when it is asked for.
 
+mod debian;
 mod profile;
 mod runc;
 mod table;
@@ -40,7 +41,7 @@ RUN --mount=type=secret,id=token,required test "$(cat /run/secrets/token)" = s3c
 
 /// The same with other users.
 const MORE_USERS: &str = r#"RUN echo somebody:x:1000:1000::/home/somebody:/bin/sh >> /etc/passwd && mkdir -p /home/somebody \
-    && chown -R somebody /srv/data /home/somebody && chgrp 1234 /srv/zeroes && chmod 4750 /srv/zeroes
+    && chown -R somebody /home/somebody && chgrp 1234 /srv/zeroes && chmod 4750 /srv/zeroes
 COPY --chown=somebody:1234 passwd /home/somebody/
 USER somebody
 WORKDIR /home/somebody
@@ -215,7 +216,8 @@ fn every_way_builds_the_same_image_and_leaves_the_container_alone() -> Result<()
         let expected = expected(&container, "layout")?;
         let alike = found.iter().filter(|(_, rung, _)| has_one_user(rung) == one_user);
         let differ = |(name, rung, ids): &(&'static str, &'static str, Vec<String>)| {
-            let layer = ids.iter().zip(&expected).position(|(found, expected)| found != expected)?;
+            let layer =
+                ids.iter().zip(&expected).position(|(found, expected)| found != expected)?;
             Some(format!("{name} {rung}: layer {layer}"))
         };
         let differing: Vec<String> = alike.filter_map(differ).collect();

@@ -57,14 +57,13 @@ pub(super) struct Container {
     pub(super) environment: Environment,
     net: Net,
     directory: tempfile::TempDir,
-    variables: Vec<String>,
 }
 
 impl Container {
     pub(super) fn new(environment: Environment, net: Net) -> Result<Self> {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-        let container = Self { environment, net, directory, variables: Vec::new() };
+        let container = Self { environment, net, directory };
         let root = container.at("lower");
         for directory in ["bin", "etc", "proc", "root", "sys", "dev", "tmp", "volume"] {
             fs::create_dir_all(root.join(directory))?;
@@ -90,12 +89,6 @@ impl Container {
         // Where root itself cannot be mapped, the builder writes as another user.
         fs::set_permissions(container.volume().join("out"), fs::Permissions::from_mode(0o1777))?;
         Ok(container)
-    }
-
-    /// Adds a variable to what the program sees.
-    pub(super) fn with_variable(mut self, name: &str, value: &str) -> Self {
-        self.variables.push(format!("{name}={value}"));
-        self
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -148,9 +141,7 @@ impl Container {
                 json!({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["bind", "ro", "nosuid", "noexec", "nodev"]})
             }
         };
-        let mut variables = vec!["PATH=/bin".to_owned(), "HOME=/root".to_owned()];
-        variables.push("SOURCE_DATE_EPOCH=1700000000".to_owned());
-        variables.extend(self.variables.iter().cloned());
+        let variables = ["PATH=/bin", "HOME=/root", "SOURCE_DATE_EPOCH=1700000000"];
         let mut linux = json!({});
         if environment.own_users {
             namespaces.push(json!({"type": "user"}));
