@@ -107,7 +107,7 @@ CMD [\"python3\", \"-c\", \"import six; print(six.__version__)\"]
 }
 
 /// Proxies and package indexes of this machine, for commands that download.
-fn surroundings() -> Vec<String> {
+pub(crate) fn surroundings() -> Vec<String> {
     let names = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
     names
         .iter()

@@ -7,6 +7,7 @@ pub(crate) mod annotation;
 pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod context;
+pub(crate) mod duration;
 pub(crate) mod extra_host;
 pub(crate) mod fields;
 pub(crate) mod host;

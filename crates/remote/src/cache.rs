@@ -6,10 +6,19 @@
 //! └── layers   every layer, index and long recipe that a record names          (so that registries keep them)
 //! ```
 //!
-//! `records` is that config as a value; `source` reads it from wherever it is; `inline` has the keys that ride in
+//! In a repository with a tag for each step, a manifest of each step has its records as an annotation:
+//!
+//! ```text
+//! cache-<key>            what a step with this key made
+//! cache-slot-<slot>      the latest step that does the same, to compare a miss with
+//! cache-layer-<diff id>  the index of a layer
+//! ```
+//!
+//! `records` is that config as a value; `tags` reads the second kind; `source` reads it from wherever it is; `inline` has the keys that ride in
 //! an image's own config; [`CachedSteps`] in `steps` is the engine's port; `export` writes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use strata_build::event::Events;
 use strata_registry::Client;
@@ -24,13 +33,15 @@ mod location;
 mod records;
 mod source;
 mod steps;
+mod tags;
 
 pub use error::CacheError;
 pub use export::{Export, Exported};
-pub use location::{CacheSource, CacheTarget, Extent};
+pub use location::{CachePlace, CacheSource, CacheTarget, Extent};
 pub(crate) use records::Records;
 pub(crate) use source::{unpack, whole};
 pub use steps::CachedSteps;
+pub(crate) use tags::Tags;
 
 /// Reads and writes caches.
 #[derive(Clone)]
@@ -45,6 +56,8 @@ pub struct Caches {
     pub events: Arc<dyn Events>,
     /// The time, in seconds since 1970.
     pub now: i64,
+    /// Results of steps that ran longer ago are not taken.
+    pub age_limit: Option<Duration>,
 }
 
 impl std::fmt::Debug for Caches {

@@ -14,6 +14,7 @@ use strata_oci::{AnyManifest, Descriptor, DiffId, Digest, LayerRef, Platform, Re
 use strata_registry::{BlobSource, Client};
 use tokio::sync::Semaphore;
 
+use crate::cache::Tags;
 use crate::error::ReadError;
 use crate::local::Local;
 use crate::origin::layout::Layout;
@@ -57,6 +58,8 @@ struct Inner {
     indexes: Mutex<HashMap<DiffId, Arc<Index>>>,
     /// Indexes that caches have.
     published: Mutex<HashMap<DiffId, Descriptor>>,
+    /// Caches that are asked for an index when it is needed.
+    tagged: Mutex<Vec<Tags>>,
     downloads: Flights<Digest>,
     passes: Flights<DiffId>,
     slots: Semaphore,
@@ -88,6 +91,7 @@ impl LazyImages {
             places: Mutex::default(),
             indexes: Mutex::default(),
             published: Mutex::default(),
+            tagged: Mutex::default(),
             downloads: Flights::default(),
             passes: Flights::default(),
             slots: Semaphore::new(TRANSFERS),

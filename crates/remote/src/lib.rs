@@ -36,7 +36,7 @@ mod transport;
 
 pub use blobs::StoreBlobs;
 pub use cache::{
-    CacheError, CacheSource, CacheTarget, CachedSteps, Caches, Export, Exported, Extent,
+    CacheError, CachePlace, CacheSource, CacheTarget, CachedSteps, Caches, Export, Exported, Extent,
 };
 pub use downloads::ClientDownloads;
 pub use error::{ReadError, WriteError};

@@ -16,7 +16,10 @@ use crate::stream::blocking;
 /// An entry whose layer is gone is no entry. Beside its key, each step has a slot: what it does without what it does
 /// it to (`RUN make`, `COPY src /app`). The recipe stored last for a slot is what a miss is compared with.
 #[derive(Clone, Debug)]
-pub struct LocalSteps(Local);
+pub struct LocalSteps {
+    local: Local,
+    now: i64,
+}
 
 /// What is stored under a key.
 #[derive(Serialize, Deserialize)]
@@ -24,26 +27,44 @@ struct Entry {
     blob: strata_oci::Descriptor,
     diff_id: strata_oci::DiffId,
     created: Timestamp,
+    /// When the step ran, by the clock; `created` may have been set to another time.
+    #[serde(default)]
+    ran: Option<i64>,
 }
 
 impl LocalSteps {
-    /// The cache in this store.
-    pub fn new(local: Local) -> Self {
-        Self(local)
+    /// The cache in this store; `now` is in seconds since 1970.
+    pub fn new(local: Local, now: i64) -> Self {
+        Self { local, now }
     }
 
-    fn find(&self, key: &StepKey, recipe: &[u8]) -> Lookup {
+    /// A result and when it ran; or, if there is none, the recipe that comes closest.
+    pub(crate) async fn find(
+        &self,
+        key: &StepKey,
+        recipe: &[u8],
+    ) -> Result<(StepResult, i64), Option<Vec<u8>>> {
+        let (steps, key, recipe) = (self.clone(), *key, recipe.to_vec());
+        blocking(move || steps.find_here(&key, &recipe)).await
+    }
+
+    fn find_here(
+        &self,
+        key: &StepKey,
+        recipe: &[u8],
+    ) -> Result<(StepResult, i64), Option<Vec<u8>>> {
         if let Some(entry) = self.entry(key) {
             let layer = LayerRef { blob: entry.blob, diff_id: entry.diff_id };
             // An error is a miss like any other: the step runs.
-            if self.0.has_blob(&layer.blob).unwrap_or(false) {
+            if self.local.has_blob(&layer.blob).unwrap_or(false) {
                 let created = entry.created;
-                return Lookup::Hit(Box::new(StepResult { layer, created }));
+                let ran = entry.ran.unwrap_or_else(|| created.unix_seconds());
+                return Ok((StepResult { layer, created }, ran));
             }
             tracing::debug!(%key, layer = %layer.blob.digest, "the layer of a cached step is gone");
         }
         let closest = slot(recipe).and_then(|slot| self.read(slot));
-        Lookup::Miss { closest: closest.filter(|closest| closest != recipe) }
+        Err(closest.filter(|closest| closest != recipe))
     }
 
     fn entry(&self, key: &StepKey) -> Option<Entry> {
@@ -54,7 +75,7 @@ impl LocalSteps {
     }
 
     fn read(&self, key: [u8; 32]) -> Option<Vec<u8>> {
-        self.0.store().step(key).unwrap_or_else(|error| {
+        self.local.store().step(key).unwrap_or_else(|error| {
             tracing::debug!(%error, "the cache of steps cannot be read");
             None
         })
@@ -63,9 +84,10 @@ impl LocalSteps {
     fn keep(&self, key: &StepKey, recipe: &[u8], result: &StepResult) {
         let StepResult { layer, created } = result.clone();
         let digest = layer.blob.digest;
-        let entry = Entry { blob: layer.blob, diff_id: layer.diff_id, created };
+        let ran = Some(self.now);
+        let entry = Entry { blob: layer.blob, diff_id: layer.diff_id, created, ran };
         let entry = serde_json::to_vec(&entry).expect("descriptors are always JSON");
-        let store = self.0.store();
+        let store = self.local.store();
         let kept =
             store.put_step(*key.as_bytes(), &entry, &[digest]).and_then(|()| match slot(recipe) {
                 Some(slot) => store.put_step(slot, recipe, &[]),
@@ -106,8 +128,13 @@ pub(crate) fn slot(recipe: &[u8]) -> Option<[u8; 32]> {
 
 impl StepCache for LocalSteps {
     fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a [u8]) -> BoxFuture<'a, Lookup> {
-        let (steps, key, recipe) = (self.clone(), *key, recipe.to_vec());
-        blocking(move || steps.find(&key, &recipe)).boxed()
+        async move {
+            match self.find(key, recipe).await {
+                Ok((result, _)) => Lookup::Hit(Box::new(result)),
+                Err(closest) => Lookup::Miss { closest },
+            }
+        }
+        .boxed()
     }
 
     fn store<'a>(

@@ -19,7 +19,7 @@
 //! Modules: `snapshotter` (the traits), `medium` (what the disk can hold), `descent` (directories by path),
 //! `entry` (one entry of the disk), `body` (bytes of a file), `writer` (changes to disk), `compare` (disk to
 //! changes), `unpack` (layer to disk), `overlay` and `walk` (the snapshotters), `contents` (reading back),
-//! `changes` (fitting change sets), `state` (the directory of everything), `scratch` (directories that go
+//! `changes` (fitting change sets), `space` (room for layers), `state` (the directory of everything), `scratch` (directories that go
 //! away), `error`.
 
 mod body;
@@ -33,6 +33,7 @@ mod medium;
 mod overlay;
 mod scratch;
 mod snapshotter;
+mod space;
 mod state;
 mod unpack;
 mod walk;

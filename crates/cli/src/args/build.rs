@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 use strata_oci::Reference;
@@ -18,7 +19,7 @@ use crate::value::key_value::{self, KeyValue};
 use crate::value::output::{self, Output};
 use crate::value::secret::{self, Secret};
 use crate::value::ssh::{self, Ssh};
-use crate::value::{annotation, extra_host, size, ulimit};
+use crate::value::{annotation, duration, extra_host, size, ulimit};
 
 /// Builds an image from a Dockerfile
 ///
@@ -162,23 +163,32 @@ pub(crate) struct CacheArgs {
     pub(crate) no_cache_filter: Vec<String>,
     /// Look for results of earlier builds there; may be given several times
     ///
-    /// `REF`, `type=registry,ref=REF`  a cache in a registry, or an image with one inside
+    /// `REF`, `type=registry,ref=REF`  a cache in a registry, or an image with one inside; without a
+    ///                                 tag, `latest` and then the tags of steps
     /// `type=local,src=DIR`            a cache in a directory
     ///
     /// They are looked into in the order in which they are given, after the local store. One that
-    /// cannot be read is told, and the build goes on without it.
+    /// cannot be read is told, and the build goes on without it. Of a directory with several caches,
+    /// `tag=TAG` or `digest=DIGEST` says which.
     #[arg(long, value_name = "SRC", value_parser = cache::parse_from, verbatim_doc_comment)]
     pub(crate) cache_from: Vec<CacheSource>,
     /// Put the results of this build there; may be given several times
     ///
-    /// `type=registry,ref=REF`         a manifest in a registry, beside what others put there
-    /// `type=local,dest=DIR`           a directory, such as one that a CI cache keeps
+    /// `type=registry,ref=REPO:TAG`    a manifest in a registry, beside what others put there
+    /// `type=registry,ref=REPO`        a tag for each step, for jobs that write side by side; all
+    ///                                 begin with `cache-`
+    /// `type=local,dest=DIR`           a directory, such as one that a CI cache keeps; `tag=TAG` for
+    ///                                 one of several
     /// `type=inline`                   the image itself: `--cache-from` then names the image
     ///
     /// `mode=max` puts the layers of all stages there, not only those of the result. What was not
-    /// used for fourteen days goes.
+    /// used for fourteen days, or for `unused=TIME` (as in `30d`), goes when a manifest is written;
+    /// of tags the registry's own rules dispose, or `strata cache prune`.
     #[arg(long, value_name = "DST", value_parser = cache::parse_to, verbatim_doc_comment)]
     pub(crate) cache_to: Vec<CacheTo>,
+    /// Take no result of a step that ran longer ago, as in `14d` or `336h`
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) cache_ttl: Option<Duration>,
 }
 
 /// What RUN can see and do.

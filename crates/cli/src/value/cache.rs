@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use strata_oci::{Reference, ReferenceError};
-use strata_remote::{CacheSource, CacheTarget, Extent};
+use strata_remote::{CachePlace, CacheSource, CacheTarget, Extent};
 
+use super::duration::{self, DurationError};
 use super::fields::{self, Field, FieldsError};
 
 /// The tag of a cache in a directory.
@@ -37,10 +38,8 @@ pub(crate) enum CacheError {
     Mode { mode: String },
     #[error("`mounts` of cache mounts in a cache is not built yet")]
     Mounts,
-    #[error(
-        "`{reference}` has no tag, and a cache with one tag for each step is not built yet: add `:TAG`"
-    )]
-    NoTag { reference: String },
+    #[error(transparent)]
+    Duration(#[from] DurationError),
     #[error("`{reference}` has a digest, which only writing it can tell")]
     Digest { reference: String },
 }
@@ -72,44 +71,48 @@ pub(crate) fn parse_from(text: &str) -> Result<CacheSource, CacheError> {
 pub(crate) fn parse_to(text: &str) -> Result<CacheTo, CacheError> {
     let fields = fields::split(text)?;
     if let Some(reference) = alone(text, &fields) {
-        return registry(reference, Extent::default());
+        return Ok(CacheTo::Target(CacheTarget::new(registry(reference)?)));
     }
-    if value(&fields, "mounts")?.is_some_and(|mounts| mounts != "false") {
-        return Err(CacheError::Mounts);
-    }
-    let extent = match value(&fields, "mode")? {
+    let place = match kind(&fields)? {
+        "registry" => {
+            only(&fields, &["type", "ref", "mode", "unused", "mounts"])?;
+            registry(needed(&fields, "registry", "ref")?)?
+        }
+        "local" => {
+            only(&fields, &["type", "dest", "tag", "mode", "unused", "mounts"])?;
+            let directory = PathBuf::from(needed(&fields, "local", "dest")?);
+            let tag = value(&fields, "tag")?.unwrap_or(TAG).to_owned();
+            CachePlace::Directory { directory, tag }
+        }
+        "inline" => {
+            only(&fields, &["type"])?;
+            return Ok(CacheTo::Inline);
+        }
+        other => return Err(CacheError::NotBuilt { kind: other.to_owned() }),
+    };
+    let mut target = CacheTarget::new(place);
+    target.extent = match value(&fields, "mode")? {
         None | Some("min") => Extent::Result,
         Some("max") => Extent::Everything,
         Some(mode) => return Err(CacheError::Mode { mode: mode.to_owned() }),
     };
-    match kind(&fields)? {
-        "registry" => {
-            only(&fields, &["type", "ref", "mode", "mounts"])?;
-            registry(needed(&fields, "registry", "ref")?, extent)
-        }
-        "local" => {
-            only(&fields, &["type", "dest", "tag", "mode", "mounts"])?;
-            let directory = PathBuf::from(needed(&fields, "local", "dest")?);
-            let tag = value(&fields, "tag")?.unwrap_or(TAG).to_owned();
-            Ok(CacheTo::Target(CacheTarget::Directory { directory, tag, extent }))
-        }
-        "inline" => {
-            only(&fields, &["type"])?;
-            Ok(CacheTo::Inline)
-        }
-        other => Err(CacheError::NotBuilt { kind: other.to_owned() }),
+    if let Some(text) = value(&fields, "unused")? {
+        target.unused = duration::parse(text)?;
     }
+    if value(&fields, "mounts")?.is_some_and(|mounts| mounts != "false") {
+        return Err(CacheError::Mounts);
+    }
+    Ok(CacheTo::Target(target))
 }
 
-fn registry(text: &str, extent: Extent) -> Result<CacheTo, CacheError> {
+/// A name with a tag is one manifest, one without is a repository that gets a tag for each step.
+fn registry(text: &str) -> Result<CachePlace, CacheError> {
     let reference = Reference::parse(text)?;
-    if reference.digest().is_some() {
-        return Err(CacheError::Digest { reference: text.to_owned() });
+    match (reference.tag(), reference.digest()) {
+        (_, Some(_)) => Err(CacheError::Digest { reference: text.to_owned() }),
+        (Some(_), None) => Ok(CachePlace::Registry(reference)),
+        (None, None) => Ok(CachePlace::Tags(reference.repository().clone())),
     }
-    if reference.tag().is_none() {
-        return Err(CacheError::NoTag { reference: text.to_owned() });
-    }
-    Ok(CacheTo::Target(CacheTarget::Registry { reference, extent }))
 }
 
 /// The text of an option that is one word.
@@ -143,6 +146,8 @@ fn only(fields: &[Field], known: &[&str]) -> Result<(), CacheError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn reference(text: &str) -> Reference {
@@ -175,22 +180,33 @@ mod tests {
     #[test]
     fn targets_are_read() {
         let registry = |extent| {
-            let reference = reference("a/b:c");
-            CacheTo::Target(CacheTarget::Registry { reference, extent })
+            let place = CachePlace::Registry(reference("a/b:c"));
+            CacheTo::Target(CacheTarget { extent, ..CacheTarget::new(place) })
         };
-        let directory = |tag: &str| {
-            let (directory, extent, tag) = ("d".into(), Extent::Everything, tag.to_owned());
-            CacheTo::Target(CacheTarget::Directory { directory, tag, extent })
+        let tags = |extent| {
+            let place = CachePlace::Tags(reference("a/b").repository().clone());
+            CacheTo::Target(CacheTarget { extent, ..CacheTarget::new(place) })
         };
+        let directory = |tag: &str, unused| {
+            let place = CachePlace::Directory { directory: "d".into(), tag: tag.to_owned() };
+            let extent = Extent::Everything;
+            CacheTo::Target(CacheTarget { place, extent, unused })
+        };
+        let usual = CacheTarget::UNUSED;
         for (text, expected) in [
             ("a/b:c", Ok(registry(Extent::Result))),
             ("type=registry,ref=a/b:c", Ok(registry(Extent::Result))),
             ("type=registry,ref=a/b:c,mode=max", Ok(registry(Extent::Everything))),
             ("type=registry,ref=a/b:c,mode=mid", Err(CacheError::Mode { mode: "mid".into() })),
-            ("type=registry,ref=a/b", Err(CacheError::NoTag { reference: "a/b".into() })),
+            ("a/b", Ok(tags(Extent::Result))),
+            ("type=registry,ref=a/b,mode=max", Ok(tags(Extent::Everything))),
             ("type=registry,ref=a/b:c,mounts=true", Err(CacheError::Mounts)),
-            ("type=local,dest=d,mode=max", Ok(directory("latest"))),
-            ("type=local,dest=d,tag=t,mode=max", Ok(directory("t"))),
+            ("type=local,dest=d,mode=max", Ok(directory("latest", usual))),
+            ("type=local,dest=d,tag=t,mode=max", Ok(directory("t", usual))),
+            (
+                "type=local,dest=d,unused=2d,mode=max",
+                Ok(directory("latest", Duration::from_hours(48))),
+            ),
             ("type=inline", Ok(CacheTo::Inline)),
             ("type=s3", Err(CacheError::NotBuilt { kind: "s3".into() })),
         ] {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strata_oci::Digest;
 
-use super::fact::Fact;
+use super::fact::{Fact, FactKind};
 use super::ingredient::{Content, Ingredient, Place};
 use super::{OpKind, Recipe};
 
@@ -64,8 +65,15 @@ pub enum FileChange {
     Added,
     /// It is gone.
     Removed,
-    /// It has another type or content.
-    Content,
+    /// It has other bytes.
+    Content {
+        /// Their digest before.
+        before: Digest,
+        /// Their digest now.
+        after: Digest,
+    },
+    /// It is of another type, or a link to something else.
+    Type,
     /// It has another mode, owner or attribute.
     Metadata,
 }
@@ -95,17 +103,26 @@ impl fmt::Display for MissReason {
                 change(f, before, after)
             }
             Self::File { path, change } => {
-                let what = match change {
-                    FileChange::Added => "added",
-                    FileChange::Removed => "removed",
-                    FileChange::Content => "changed",
-                    FileChange::Metadata => "has another mode, owner or attribute",
-                };
-                write!(f, "file {} {what}", path.trim_start_matches('/'))
+                write!(f, "{} ", path.trim_start_matches('/'))?;
+                match change {
+                    FileChange::Added => f.write_str("is new"),
+                    FileChange::Removed => f.write_str("is gone"),
+                    FileChange::Content { before, after } => {
+                        write!(f, "changed ({} → {})", abbreviated(*before), abbreviated(*after))
+                    }
+                    FileChange::Type => f.write_str("has another type or target"),
+                    FileChange::Metadata => f.write_str("has another mode, owner or attribute"),
+                }
             }
             Self::Content { place } => write!(f, "the content of {place} changed"),
         }
     }
+}
+
+/// Enough of a digest to tell it from another one.
+fn abbreviated(digest: Digest) -> String {
+    const SHOWN: usize = 7;
+    format!("{}…", &digest.to_hex()[..SHOWN])
 }
 
 /// Values are shown short: they can be whole scripts.
@@ -253,7 +270,12 @@ fn files(before: &[Fact], after: &[Fact], reasons: &mut Vec<MissReason>) {
         let change = match (before.get(path), after.get(path)) {
             (Some(before), Some(after)) if before == after => continue,
             (Some(before), Some(after)) if before.kind == after.kind => FileChange::Metadata,
-            (Some(_), Some(_)) => FileChange::Content,
+            (Some(before), Some(after)) => match (&before.kind, &after.kind) {
+                (FactKind::File(before), FactKind::File(after)) => {
+                    FileChange::Content { before: *before, after: *after }
+                }
+                _ => FileChange::Type,
+            },
             (None, _) => FileChange::Added,
             (Some(_), None) => FileChange::Removed,
         };

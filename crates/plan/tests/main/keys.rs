@@ -142,10 +142,10 @@ fn a_miss_names_the_files() {
     assert_eq!(
         shown,
         [
-            "file a changed",
-            "file b has another mode, owner or attribute",
-            "file c removed",
-            "file d added"
+            "a changed (6b86b27… → d4735e3…)",
+            "b has another mode, owner or attribute",
+            "c is gone",
+            "d is new"
         ]
     );
 }

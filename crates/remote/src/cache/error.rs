@@ -63,6 +63,15 @@ pub enum CacheError {
 }
 
 impl CacheError {
+    /// Whether there simply is no cache.
+    pub(super) fn is_absence(&self) -> bool {
+        match self {
+            Self::NoCache => true,
+            Self::Read(ReadError::Registry(error)) => error.is_not_found(),
+            _ => false,
+        }
+    }
+
     /// Itself and its causes on one line, for a warning.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();

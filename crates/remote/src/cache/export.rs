@@ -8,7 +8,7 @@ use strata_oci::{Descriptor, DiffId, Digest, Document, Image, LayerRef, Manifest
 use super::Caches;
 use super::error::CacheError;
 use super::inline;
-use super::location::{CacheTarget, Extent};
+use super::location::{CachePlace, CacheTarget, Extent};
 use super::records::{
     ARTIFACT, CONFIG, INDEX, IndexRecord, RECIPE, Record, Records, SHORT, StoredRecipe, media_type,
 };
@@ -19,14 +19,17 @@ use crate::stream::blocking;
 
 mod directory;
 mod registry;
+mod tags;
+
+pub(super) use registry::is_missing;
 
 /// Says what became of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exported {
     /// The cache was written.
     Written {
-        /// Its manifest.
-        manifest: Digest,
+        /// Its manifest, if it is one.
+        manifest: Option<Digest>,
         /// How many steps it knows.
         steps: usize,
     },
@@ -63,13 +66,14 @@ impl Caches {
         target: &CacheTarget,
         export: Export<'_>,
     ) -> Result<Exported, CacheError> {
-        let batch = self.batch(target.extent(), export).await;
-        match target {
-            CacheTarget::Registry { reference, .. } => {
-                self.to_registry(reference, batch, export).await
+        let batch = self.batch(target.extent, export).await;
+        match &target.place {
+            CachePlace::Registry(reference) => {
+                self.to_registry(reference, target.unused, batch, export).await
             }
-            CacheTarget::Directory { directory, tag, .. } => {
-                self.to_directory(directory, tag, batch).await
+            CachePlace::Tags(repository) => self.to_tags(repository, batch, export).await,
+            CachePlace::Directory { directory, tag } => {
+                self.to_directory(directory, tag, target.unused, batch).await
             }
         }
     }
@@ -89,6 +93,7 @@ impl Caches {
             diff_id: used.result.layer.diff_id,
             created: used.result.created.clone(),
             used: self.now,
+            ran: Some(used.ran),
             slot: None,
             recipe: None,
         }

@@ -42,7 +42,8 @@ pub(super) fn read(image: &Image, now: i64) -> Option<Records> {
     let mut records = Records::default();
     for Row { key, diff_id, created } in rows {
         let layer = image.layers.iter().find(|layer| layer.diff_id == diff_id)?.blob.clone();
-        let record = Record { layer, diff_id, created, used: now, slot: None, recipe: None };
+        let record =
+            Record { layer, diff_id, created, used: now, ran: None, slot: None, recipe: None };
         records.steps.insert(key, record);
     }
     Some(records)

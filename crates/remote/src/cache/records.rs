@@ -1,6 +1,7 @@
 //! What a cache knows: results by key, indexes by diff id, and when each was last of use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use strata_oci::{Descriptor, DiffId, Digest, LayerRef, MediaType, Timestamp};
@@ -25,10 +26,8 @@ pub(super) const SHORT: usize = 4 << 10;
 pub(super) const LIMIT: u64 = 16 << 20;
 /// So that manifest (4 MiB, which is all that registries take) and records ([`LIMIT`]) always have room.
 const MOST_STEPS: usize = 2000;
-/// Whatever was not used for so long goes.
-const UNUSED: i64 = 14 * DAY;
 /// Times of use are this exact: a cache that is read all day is not written all day.
-const DAY: i64 = 24 * 60 * 60;
+pub(super) const DAY: i64 = 24 * 60 * 60;
 
 /// Everything a cache knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +46,11 @@ pub(crate) struct Record {
     pub(super) layer: Descriptor,
     pub(super) diff_id: DiffId,
     pub(super) created: Timestamp,
-    /// Seconds since 1970, as far as it is known.
+    /// When it was last of use: seconds since 1970, as far as it is known.
     pub(super) used: i64,
+    /// When the step ran, by the clock; `created` may have been set to another time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ran: Option<i64>,
     /// What the step does, whatever it does it to: what a miss is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) slot: Option<Digest>,
@@ -72,6 +74,11 @@ pub(crate) struct IndexRecord {
 }
 
 impl Record {
+    /// When the step ran.
+    pub(super) fn ran(&self) -> i64 {
+        self.ran.unwrap_or_else(|| self.created.unix_seconds())
+    }
+
     pub(super) fn layer_ref(&self) -> LayerRef {
         LayerRef { blob: self.layer.clone(), diff_id: self.diff_id }
     }
@@ -131,9 +138,10 @@ impl Records {
     }
 
     /// Drops what was not used for long, and the oldest if there is too much.
-    pub(super) fn prune(&mut self, now: i64) {
-        self.steps.retain(|_, record| record.used + UNUSED > now);
-        self.indexes.retain(|_, index| index.used + UNUSED > now);
+    pub(super) fn prune(&mut self, now: i64, unused: Duration) {
+        let oldest = now.saturating_sub(seconds(unused));
+        self.steps.retain(|_, record| record.used > oldest);
+        self.indexes.retain(|_, index| index.used > oldest);
         if self.steps.len() > MOST_STEPS {
             let mut times: Vec<i64> = self.steps.values().map(|record| record.used).collect();
             times.sort_unstable_by(|one, other| other.cmp(one));
@@ -180,6 +188,11 @@ impl Records {
     }
 }
 
+/// A time that can be reckoned with.
+pub(crate) fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
 pub(super) fn media_type(text: &str) -> MediaType {
     MediaType::parse(text)
 }
@@ -196,6 +209,7 @@ mod tests {
             diff_id: DiffId(Digest::of(layer.as_bytes())),
             created: Timestamp::from_unix(7, 0).expect("is a time"),
             used,
+            ran: None,
             slot: Some(Digest::of(b"slot")),
             recipe: Some(StoredRecipe::Inline(layer.into())),
         }
@@ -226,9 +240,9 @@ mod tests {
 
     #[test]
     fn what_was_not_used_for_long_goes() {
-        let mut pruned = records(&[(1, "a", 0), (2, "b", DAY), (3, "c", UNUSED)]);
-        pruned.prune(UNUSED);
-        assert_eq!(pruned, records(&[(2, "b", DAY), (3, "c", UNUSED)]));
+        let mut pruned = records(&[(1, "a", 0), (2, "b", DAY), (3, "c", 3 * DAY)]);
+        pruned.prune(3 * DAY, Duration::from_secs(3 * DAY.unsigned_abs()));
+        assert_eq!(pruned, records(&[(2, "b", DAY), (3, "c", 3 * DAY)]));
     }
 
     #[test]

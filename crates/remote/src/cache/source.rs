@@ -34,7 +34,6 @@ pub(super) struct Import {
     pub(super) inline: bool,
     pub(super) records: Records,
     pub(super) place: Place,
-    origin: Arc<dyn Origin>,
 }
 
 impl Import {
@@ -52,6 +51,7 @@ impl Import {
                 let origin = Remote::new(caches.client.clone(), repository.clone());
                 (Arc::new(origin), Place::Repository(repository), root)
             }
+            CacheSource::Tags(_) => return Err(CacheError::NoCache),
             CacheSource::Directory { directory, selector } => {
                 let (directory, selector) = (directory.clone(), selector.clone());
                 let (layout, row) = blocking(move || {
@@ -81,13 +81,7 @@ impl Import {
                 (inline::read(&image, caches.now).ok_or(CacheError::NoCache)?, true)
             }
         };
-        Ok(Self { source, inline, records, place, origin })
-    }
-
-    /// Reads a compressed document of this cache.
-    pub(super) async fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, CacheError> {
-        let bytes = whole(self.origin.blob(blob).await?, blob).await?;
-        unpack(blob, bytes).await
+        Ok(Self { source, inline, records, place })
     }
 }
 

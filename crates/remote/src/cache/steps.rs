@@ -7,14 +7,16 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use strata_build::event::Event;
 use strata_build::ports::{Lookup, StepCache, StepResult};
-use strata_oci::{Digest, LayerRef, Platform, Reference};
+use strata_oci::{Digest, LayerRef, Platform, Reference, Repository};
 use strata_plan::StepKey;
 
 use super::Caches;
+use super::error::CacheError;
 use super::location::CacheSource;
-use super::records::{Records, StoredRecipe};
+use super::records::{Record, Records, StoredRecipe, seconds};
 use super::source::Import;
-use crate::images::LazyImages;
+use super::tags::Tags;
+use crate::images::{LazyImages, Place};
 use crate::steps::{LocalSteps, slot};
 
 /// The cache of one build. Cloning shares it.
@@ -28,11 +30,23 @@ pub struct CachedSteps(Arc<Inner>);
 struct Inner {
     local: LocalSteps,
     images: LazyImages,
-    imports: Vec<Import>,
+    sources: Vec<Source>,
+    now: i64,
+    /// Results of steps that ran before are not taken.
+    oldest: i64,
     /// Steps of this build: found, or run.
     used: Mutex<BTreeMap<StepKey, Used>>,
     /// Layers that caches promised and did not have.
     retracted: Mutex<BTreeSet<Digest>>,
+}
+
+/// A cache that is looked into.
+#[derive(Clone, Debug)]
+enum Source {
+    /// Read whole when the build began.
+    Whole(Box<Import>),
+    /// Read step by step.
+    Tags(Tags),
 }
 
 /// A step of this build.
@@ -40,38 +54,91 @@ struct Inner {
 pub(super) struct Used {
     pub(super) result: StepResult,
     pub(super) recipe: Vec<u8>,
+    /// When it ran, by the clock.
+    pub(super) ran: i64,
     found: bool,
 }
 
 impl Caches {
     /// Reads caches, all at the same time. One that cannot be read is told once, and the build goes on without it.
-    pub async fn open(&self, sources: &[CacheSource], platform: &Platform) -> CachedSteps {
-        let reads = sources.iter().map(|source| Import::read(self, source, platform));
-        let mut imports = Vec::new();
-        for (source, read) in sources.iter().zip(join_all(reads).await) {
+    pub async fn open(&self, wanted: &[CacheSource], platform: &Platform) -> CachedSteps {
+        let reads = wanted.iter().map(|source| self.read(source, platform));
+        let mut sources = Vec::new();
+        for (source, read) in wanted.iter().zip(join_all(reads).await) {
             match read {
-                Ok(import) => {
-                    self.images.remember_cache(&import.records, &import.place);
-                    imports.push(import);
-                }
+                Ok(read) => sources.extend(read),
                 Err(error) => {
                     let message = format!("cache `{source}` is not used: {}", error.chain());
                     self.events.emit(Event::Warning { message, line: None });
                 }
             }
         }
-        let (local, images) = (LocalSteps::new(self.local.clone()), self.images.clone());
-        let (used, retracted) = (Mutex::default(), Mutex::default());
-        CachedSteps(Arc::new(Inner { local, images, imports, used, retracted }))
+        for source in &sources {
+            match source {
+                Source::Whole(import) => self.images.remember_cache(&import.records, &import.place),
+                Source::Tags(tags) => self.images.remember_tags(tags.clone()),
+            }
+        }
+        let oldest =
+            self.age_limit.map_or(i64::MIN, |limit| self.now.saturating_sub(seconds(limit)));
+        CachedSteps(Arc::new(Inner {
+            local: LocalSteps::new(self.local.clone(), self.now),
+            images: self.images.clone(),
+            sources,
+            now: self.now,
+            oldest,
+            used: Mutex::default(),
+            retracted: Mutex::default(),
+        }))
+    }
+
+    async fn read(
+        &self,
+        source: &CacheSource,
+        platform: &Platform,
+    ) -> Result<Vec<Source>, CacheError> {
+        let tags = |repository: &Repository| Source::Tags(Tags::new(self, repository.clone()));
+        let whole = || async {
+            let import = Import::read(self, source, platform).await?;
+            Ok::<_, CacheError>(Source::Whole(Box::new(import)))
+        };
+        match source {
+            CacheSource::Tags(repository) => Ok(vec![tags(repository)]),
+            CacheSource::Registry(name) if name.tag().is_none() && name.digest().is_none() => {
+                let tags = tags(name.repository());
+                match whole().await {
+                    Ok(whole) => Ok(vec![whole, tags]),
+                    // Then there may still be tags of steps.
+                    Err(error) if error.is_absence() => Ok(vec![tags]),
+                    Err(error) => Err(error),
+                }
+            }
+            CacheSource::Registry(_) | CacheSource::Directory { .. } => Ok(vec![whole().await?]),
+        }
     }
 }
 
 impl CachedSteps {
+    fn imports(&self) -> impl Iterator<Item = &Import> {
+        self.0.sources.iter().filter_map(|source| match source {
+            Source::Whole(import) => Some(&**import),
+            Source::Tags(_) => None,
+        })
+    }
+
     /// What a cache in a registry held when it was read.
     pub(super) fn imported(&self, reference: &Reference) -> Option<&Records> {
         let wanted = CacheSource::Registry(reference.clone());
-        let found = self.0.imports.iter().find(|import| import.source == wanted && !import.inline);
+        let found = self.imports().find(|import| import.source == wanted && !import.inline);
         found.map(|import| &import.records)
+    }
+
+    /// What was read of a repository with a tag for each step.
+    pub(super) fn tags_of(&self, repository: &Repository) -> Option<&Tags> {
+        self.0.sources.iter().find_map(|source| match source {
+            Source::Tags(tags) => Some(tags).filter(|tags| tags.repository() == repository),
+            Source::Whole(_) => None,
+        })
     }
 
     /// What the build used and made, and under which other keys it is known where it was found.
@@ -79,12 +146,13 @@ impl CachedSteps {
         let mut used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let layers: BTreeSet<Digest> =
             used.values().map(|used| used.result.layer.blob.digest).collect();
-        for import in &self.0.imports {
+        for import in self.imports() {
             for (key, record) in &import.records.steps {
                 if layers.contains(&record.layer.digest) {
                     let (layer, created) = (record.layer_ref(), record.created.clone());
                     let result = StepResult { layer, created };
-                    used.entry(*key).or_insert(Used { result, recipe: Vec::new(), found: true });
+                    let (recipe, ran) = (Vec::new(), record.ran());
+                    used.entry(*key).or_insert(Used { result, recipe, ran, found: true });
                 }
             }
         }
@@ -110,51 +178,94 @@ impl CachedSteps {
         retracted.insert(digest) && was_found
     }
 
-    fn use_result(&self, key: &StepKey, recipe: &[u8], result: &StepResult, found: bool) {
-        let mut used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.insert(*key, Used { result: result.clone(), recipe: recipe.to_vec(), found });
+    fn use_result(&self, key: &StepKey, used: Used) {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, used);
     }
 
-    async fn find(&self, key: &StepKey, recipe: &[u8]) -> Lookup {
-        let mut closest = match self.0.local.lookup(key, recipe).await {
-            Lookup::Hit(result) if self.is_retracted(result.layer.blob.digest) => None,
-            Lookup::Hit(result) => return Lookup::Hit(result),
-            Lookup::Miss { closest } => closest,
-        };
-        for import in &self.0.imports {
-            if let Some(record) = import.records.steps.get(key)
-                && !self.is_retracted(record.layer.digest)
+    fn usable(&self, record: &Record) -> bool {
+        record.ran() >= self.0.oldest && !self.is_retracted(record.layer.digest)
+    }
+
+    /// Looks everywhere; a hit comes with the time at which the step ran.
+    async fn find(
+        &self,
+        key: &StepKey,
+        recipe: &[u8],
+    ) -> Result<(StepResult, i64), Option<Vec<u8>>> {
+        let mut closest = match self.0.local.find(key, recipe).await {
+            Ok((result, ran))
+                if ran >= self.0.oldest && !self.is_retracted(result.layer.blob.digest) =>
             {
+                return Ok((result, ran));
+            }
+            Ok(_) => None,
+            Err(closest) => closest,
+        };
+        for source in &self.0.sources {
+            let found = match source {
+                Source::Whole(import) => import.records.steps.get(key).cloned(),
+                Source::Tags(tags) => self.tagged_step(tags, key).await,
+            };
+            if let Some(record) = found.filter(|record| self.usable(record)) {
                 let (layer, created) = (record.layer_ref(), record.created.clone());
-                return Lookup::Hit(Box::new(StepResult { layer, created }));
+                return Ok((StepResult { layer, created }, record.ran()));
             }
         }
-        let slot = slot(recipe).map(Digest::from_bytes);
-        for import in &self.0.imports {
-            let (None, Some(slot)) = (&closest, slot) else { break };
-            let record = import.records.closest(slot).and_then(|record| record.recipe.as_ref());
-            closest = match record {
-                Some(StoredRecipe::Inline(value)) => serde_json::to_vec(value).ok(),
-                Some(StoredRecipe::Blob(blob)) => import
-                    .document(blob)
-                    .await
-                    .inspect_err(|error| tracing::debug!(%error, "a recipe cannot be had"))
-                    .ok(),
-                None => None,
-            };
+        if let Some(slot) = slot(recipe).map(Digest::from_bytes) {
+            for source in &self.0.sources {
+                if closest.is_some() {
+                    break;
+                }
+                closest = match source {
+                    Source::Whole(import) => self.recipe(import.records.closest(slot)).await,
+                    Source::Tags(tags) => {
+                        let records = tags.slot(slot).await;
+                        if let Some(records) = &records {
+                            let place = Place::Repository(tags.repository().clone());
+                            self.0.images.remember_cache(records, &place);
+                        }
+                        let record = records.as_ref().and_then(|records| records.closest(slot));
+                        self.recipe(record).await
+                    }
+                };
+            }
         }
-        Lookup::Miss { closest: closest.filter(|closest| closest != recipe) }
+        Err(closest.filter(|closest| closest != recipe))
+    }
+
+    async fn tagged_step(&self, tags: &Tags, key: &StepKey) -> Option<Record> {
+        let records = tags.step(key).await?;
+        let place = Place::Repository(tags.repository().clone());
+        self.0.images.remember_cache(&records, &place);
+        records.steps.get(key).cloned()
+    }
+
+    async fn recipe(&self, record: Option<&Record>) -> Option<Vec<u8>> {
+        match record?.recipe.as_ref()? {
+            StoredRecipe::Inline(value) => serde_json::to_vec(value).ok(),
+            StoredRecipe::Blob(blob) => self
+                .0
+                .images
+                .document(blob)
+                .await
+                .inspect_err(|error| tracing::debug!(%error, "a recipe cannot be had"))
+                .ok(),
+        }
     }
 }
 
 impl StepCache for CachedSteps {
     fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a [u8]) -> BoxFuture<'a, Lookup> {
         async move {
-            let lookup = self.find(key, recipe).await;
-            if let Lookup::Hit(result) = &lookup {
-                self.use_result(key, recipe, result, true);
+            match self.find(key, recipe).await {
+                Ok((result, ran)) => {
+                    let (recipe, found) = (recipe.to_vec(), true);
+                    let used = Used { result: result.clone(), recipe, ran, found };
+                    self.use_result(key, used);
+                    Lookup::Hit(Box::new(result))
+                }
+                Err(closest) => Lookup::Miss { closest },
             }
-            lookup
         }
         .boxed()
     }
@@ -165,7 +276,8 @@ impl StepCache for CachedSteps {
         recipe: &'a [u8],
         result: &'a StepResult,
     ) -> BoxFuture<'a, ()> {
-        self.use_result(key, recipe, result, false);
+        let (ran, found) = (self.0.now, false);
+        self.use_result(key, Used { result: result.clone(), recipe: recipe.to_vec(), ran, found });
         self.0.local.store(key, recipe, result)
     }
 

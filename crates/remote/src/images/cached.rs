@@ -6,7 +6,7 @@ use strata_layer::Index;
 use strata_oci::{Descriptor, DiffId, Digest, LayerRef};
 
 use super::{LazyImages, Place};
-use crate::cache::{CacheError, Records, unpack, whole};
+use crate::cache::{CacheError, Records, Tags, unpack, whole};
 
 impl LazyImages {
     /// Takes note of where a cache has layers, and the indexes of layers.
@@ -21,6 +21,11 @@ impl LazyImages {
         for (diff_id, index) in &records.indexes {
             published.entry(*diff_id).or_insert_with(|| index.blob.clone());
         }
+    }
+
+    /// Asks a cache for the indexes that turn out to be needed.
+    pub(crate) fn remember_tags(&self, tags: Tags) {
+        self.0.tagged.lock().unwrap_or_else(PoisonError::into_inner).push(tags);
     }
 
     /// The index that a cache has of a layer, unread.
@@ -54,10 +59,15 @@ impl LazyImages {
     /// It is kept for this build alone. The digest says that it is what the cache's writer meant, not that it is
     /// right, so it is believed only by builds that were told to believe that cache.
     pub(super) async fn published_index(&self, diff_id: DiffId) -> Option<Index> {
-        let blob = self.published(diff_id)?;
+        let blob = match self.published(diff_id) {
+            Some(blob) => blob,
+            None => {
+                self.ask_for_index(diff_id).await;
+                self.published(diff_id)?
+            }
+        };
         let read = async {
-            let stream = self.remote_stream(&blob).await?;
-            let bytes = unpack(&blob, whole(stream, &blob).await?).await?;
+            let bytes = self.document(&blob).await?;
             Index::from_bytes(&bytes)
                 .map_err(|source| CacheError::Index { digest: blob.digest, source })
         };
@@ -68,6 +78,21 @@ impl LazyImages {
                 let mut published = self.0.published.lock().unwrap_or_else(PoisonError::into_inner);
                 published.remove(&diff_id);
                 None
+            }
+        }
+    }
+
+    /// Reads a compressed document of a cache.
+    pub(crate) async fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, CacheError> {
+        unpack(blob, whole(self.remote_stream(blob).await?, blob).await?).await
+    }
+
+    async fn ask_for_index(&self, diff_id: DiffId) {
+        let tagged = self.0.tagged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for tags in tagged {
+            if let Some(records) = tags.layer(diff_id).await {
+                let place = Place::Repository(tags.repository().clone());
+                return self.remember_cache(&records, &place);
             }
         }
     }

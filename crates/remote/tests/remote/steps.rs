@@ -27,7 +27,7 @@ fn recipe(file: &[u8]) -> (StepKey, Vec<u8>) {
 async fn a_step_is_a_hit_until_its_layer_is_gone() {
     let world = World::new();
     let local = world.publisher.local.clone();
-    let steps = LocalSteps::new(local.clone());
+    let steps = LocalSteps::new(local.clone(), 7);
     let ((key, first), (other_key, other)) = (recipe(b"one"), recipe(b"two"));
     assert_eq!(steps.lookup(&key, &first).await, Lookup::Miss { closest: None });
     let mut writer = StoreBlobs::new(local).writer().unwrap();

@@ -11,7 +11,7 @@
 //! runs as root can still send signals: one that kills its parent ends the run with an error, and then
 //! the guardian inherits what is left and kills it.
 
-mod descendants;
+pub(super) mod descendants;
 mod network;
 
 use std::os::fd::AsFd;

@@ -44,6 +44,7 @@ impl BuildCaches {
             local: remote.local.clone(),
             events: Arc::clone(&events),
             now: now.unix_seconds(),
+            age_limit: arguments.cache.cache_ttl,
         };
         // Nothing is looked up in a build that takes nothing from a cache.
         let sources: &[_] =

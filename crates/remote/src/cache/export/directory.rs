@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -25,13 +26,14 @@ impl Caches {
         &self,
         directory: &Path,
         tag: &str,
+        unused: Duration,
         batch: Batch,
     ) -> Result<Exported, CacheError> {
         let before = current(directory, tag).await?;
         let current = before.as_ref().map(|(_, records)| records.clone()).unwrap_or_default();
         let mut records = current.clone();
         records.merge(&batch.records);
-        records.prune(self.now);
+        records.prune(self.now, unused);
         if before.is_some() && records == current {
             return Ok(Exported::Unchanged);
         }
@@ -47,7 +49,7 @@ impl Caches {
             let directory = directory.to_owned();
             blocking(move || remove_unnamed(&directory, &old, &document)).await?;
         }
-        Ok(Exported::Written { manifest: digest, steps: records.steps.len() })
+        Ok(Exported::Written { manifest: Some(digest), steps: records.steps.len() })
     }
 }
 

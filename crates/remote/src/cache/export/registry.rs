@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use strata_oci::{AnyManifest, Digest, Reference};
@@ -26,6 +27,7 @@ impl Caches {
     pub(super) async fn to_registry(
         &self,
         reference: &Reference,
+        unused: Duration,
         batch: Batch,
         export: Export<'_>,
     ) -> Result<Exported, CacheError> {
@@ -33,7 +35,7 @@ impl Caches {
         let merged = |current: &Records| {
             let mut merged = current.clone();
             merged.merge(&batch.records);
-            merged.prune(self.now);
+            merged.prune(self.now, unused);
             merged
         };
         // What was read when the build began will do to see that there is nothing to say.
@@ -90,7 +92,7 @@ impl Caches {
                 .push_manifest(&reference, bytes, &root.media_type())
                 .await
                 .map_err(WriteError::from)?;
-            return Ok(Exported::Written { manifest: digest, steps: records.steps.len() });
+            return Ok(Exported::Written { manifest: Some(digest), steps: records.steps.len() });
         }
         Err(CacheError::Contended { attempts: ATTEMPTS })
     }
@@ -132,6 +134,6 @@ impl Caches {
     }
 }
 
-fn is_missing(error: &RegistryError) -> bool {
+pub(in crate::cache) fn is_missing(error: &RegistryError) -> bool {
     matches!(*error.kind, ErrorKind::NotFound { .. })
 }

@@ -32,7 +32,7 @@ async fn one_changed_file_uploads_one_layer_and_downloads_none() {
     project.write("src/7", "other");
     let second = project.run(text, project.job()).await;
     assert_eq!(second.ran, Vec::<String>::new());
-    assert_eq!(second.reasons, ["file src/7 changed"]);
+    assert_eq!(second.reasons, ["src/7 changed (ed7002b… → d9298a1…)"]);
     let layers: Vec<String> =
         second.image.layers.iter().map(|layer| layer.blob.digest.to_string()).collect();
     for layer in project.base_layers().iter().map(String::as_str).chain([&layers[1][..15]]) {

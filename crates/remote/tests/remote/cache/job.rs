@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use strata_build::event::{Event, Events};
 use strata_build::{BuildContext, Builder, Ports, Settings, plan};
@@ -12,7 +13,8 @@ use strata_layer::EncodeOptions;
 use strata_oci::{Image, MediaTypes, Timestamp};
 use strata_plan::{ContextId, Request};
 use strata_remote::{
-    CacheSource, CacheTarget, Caches, ClientDownloads, Export, Extent, Output, StoreBlobs,
+    CachePlace, CacheSource, CacheTarget, Caches, ClientDownloads, Export, Extent, Output,
+    StoreBlobs,
 };
 use strata_rootfs::WalkSnapshotter;
 use strata_sandbox::{Cancel, Command, Exit, Isolation, Outcome, RunError, Stream};
@@ -36,6 +38,7 @@ pub(crate) struct Job {
     pub(crate) push: Option<String>,
     /// Days since the first job.
     pub(crate) day: i64,
+    pub(crate) age_limit: Option<Duration>,
 }
 
 /// What came of it.
@@ -109,7 +112,11 @@ impl Project {
 
     pub(crate) fn target(&self, name: &str) -> CacheTarget {
         let reference = reference(&self.registry.reference(name));
-        CacheTarget::Registry { reference, extent: Extent::Everything }
+        let place = match reference.tag() {
+            Some(_) => CachePlace::Registry(reference),
+            None => CachePlace::Tags(reference.repository().clone()),
+        };
+        CacheTarget { extent: Extent::Everything, ..CacheTarget::new(place) }
     }
 
     /// A job that reads and writes one cache and pushes.
@@ -144,6 +151,7 @@ impl Project {
             local: world.publisher.local.clone(),
             events: Arc::clone(&events),
             now: now.unix_seconds(),
+            age_limit: job.age_limit,
         };
         let steps = caches.open(&job.from, &amd64()).await;
         let ran = Arc::new(Mutex::new(Vec::new()));

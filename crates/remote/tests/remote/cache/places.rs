@@ -1,6 +1,8 @@
 //! Where caches are, and what becomes of what is in them.
 
-use strata_remote::{CacheSource, CacheTarget, Extent};
+use std::time::Duration;
+
+use strata_remote::{CachePlace, CacheSource, CacheTarget, Extent};
 
 use super::job::{Job, Project};
 
@@ -10,10 +12,10 @@ const TEXT: &str =
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_place_is_read_by_the_next_job() {
     let project = Project::new();
-    let directory = |project: &Project| CacheTarget::Directory {
-        directory: project.path("cache"),
-        tag: "latest".to_owned(),
-        extent: Extent::Everything,
+    let directory = |project: &Project| {
+        let (directory, tag) = (project.path("cache"), "latest".to_owned());
+        let place = CachePlace::Directory { directory, tag };
+        CacheTarget { extent: Extent::Everything, ..CacheTarget::new(place) }
     };
     let image = project.registry.reference("app:1");
     let pushed = || Some(image.clone());
@@ -27,6 +29,11 @@ async fn every_kind_of_place_is_read_by_the_next_job() {
             "directory",
             Job { to: vec![directory(&project)], ..Job::default() },
             CacheSource::Directory { directory: project.path("cache"), selector: None },
+        ),
+        (
+            "tags",
+            Job { to: vec![project.target("tags")], ..Job::default() },
+            project.source("tags"),
         ),
         ("inline", Job { inline: true, push: pushed(), ..Job::default() }, project.source("app:1")),
     ] {
@@ -88,4 +95,56 @@ async fn an_image_is_not_overwritten_by_a_cache() {
     let to = vec![project.target("base:1")];
     let done = project.run("FROM BASE\nRUN one\n", Job { to, ..Job::default() }).await;
     assert_eq!(done.warnings, ["not written: something other than a cache has this name"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_with_tags_write_side_by_side() {
+    let project = Project::new();
+    let tags = || Job { to: vec![project.target("tags")], ..Job::default() };
+    let (one, two) = ("FROM BASE\nRUN one\n", "FROM BASE\nRUN two\n");
+    tokio::join!(project.run(one, tags()), project.run(two, tags()));
+    for text in [one, two] {
+        let job = Job { from: vec![project.source("tags")], ..tags() };
+        let done = project.run(text, job).await;
+        assert_eq!((done.ran.len(), &done.warnings[..]), (0, &[][..]), "{text}");
+        // What is known is not written again.
+        assert_eq!(done.requests("PUT", ""), Vec::<&String>::new(), "{:#?}", done.log);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_miss_among_tags_is_explained_and_needs_no_base() {
+    let project = Project::new();
+    project.write("file", "1");
+    let text = "FROM BASE\nCOPY file /app/\n";
+    let tags = || Job { to: vec![project.target("tags")], ..Job::default() };
+    let first = project.run(text, tags()).await;
+    assert_eq!(first.warnings, Vec::<String>::new());
+    project.write("file", "2");
+    let push = Some(project.registry.reference("app:1"));
+    let job = Job { from: vec![project.source("tags")], push, ..tags() };
+    let second = project.run(text, job).await;
+    assert_eq!(second.reasons, ["file changed (6b86b27… → d4735e3…)"]);
+    for layer in project.base_layers() {
+        assert_eq!(second.requests("GET", &layer), Vec::<&String>::new(), "{:#?}", second.log);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_too_old_is_made_again() {
+    let project = Project::new();
+    for name in ["cache:1", "tags"] {
+        let to = || vec![project.target(name)];
+        let from = || vec![project.source(name)];
+        let text = "FROM BASE\nRUN one\n";
+        project.run(text, Job { to: to(), ..Job::default() }).await;
+        // Use does not make it younger.
+        let job = Job { from: from(), to: to(), day: 5, ..Job::default() };
+        assert_eq!(project.run(text, job).await.ran, Vec::<String>::new(), "{name}");
+        let age_limit = Some(Duration::from_hours(24 * 7));
+        for (day, ran) in [(6, 0), (8, 1), (14, 0)] {
+            let job = Job { from: from(), to: to(), day, age_limit, ..Job::default() };
+            assert_eq!(project.run(text, job).await.ran.len(), ran, "{name}, day {day}");
+        }
+    }
 }
