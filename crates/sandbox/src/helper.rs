@@ -18,6 +18,7 @@ pub(crate) mod chroot;
 
 mod init;
 mod program;
+mod supervision;
 mod world;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

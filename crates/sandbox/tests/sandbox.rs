@@ -16,6 +16,8 @@ mod cases;
 mod changed_root;
 #[path = "sandbox/fixture.rs"]
 mod fixture;
+#[path = "sandbox/served_paths.rs"]
+mod served_paths;
 #[path = "sandbox/user.rs"]
 mod user;
 
@@ -40,13 +42,18 @@ fn main() -> ExitCode {
     strata_sandbox::helper_entry();
     let argument = std::env::args().nth(1).unwrap_or_default();
     match (enter::inside(), argument.strip_prefix(ENTER)) {
+        _ if argument == served_paths::MAKE_A_TERMINAL => {
+            served_paths::make_a_terminal();
+            ExitCode::SUCCESS
+        }
         (Some(mode), _) if argument == fixture::VICTIM => fixture::be_the_victim(mode),
         (Some(mode), Some(MASKED)) => {
             run_cases(&format!("{mode:?}"), || Fixture::new(mode), cases::WITH_MASKED_PROC)
         }
         (Some(mode), _) => run_cases(&format!("{mode:?}"), || Fixture::new(mode), cases::ALL),
         (None, Some(CHANGED_ROOT)) => {
-            run_cases(CHANGED_ROOT, Fixture::in_changed_root, changed_root::ALL)
+            let cases = [changed_root::ALL, served_paths::ALL].concat();
+            run_cases(CHANGED_ROOT, Fixture::in_changed_root, &cases)
         }
         (None, Some(mode)) => enter_as(mode),
         (None, None) if argument == "--list" => ExitCode::SUCCESS,
