@@ -21,6 +21,8 @@ use crate::attendance::Attendance;
 use crate::{Cancel, Command, Isolation, Outcome, RunError, Stream, helper};
 use layout::Layout;
 
+pub(crate) use layout::DEVICES;
+
 /// Its name in the ladder.
 pub(crate) const NAME: &str = "chroot-supervised";
 

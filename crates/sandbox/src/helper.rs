@@ -19,6 +19,7 @@ pub(crate) mod shared;
 
 mod init;
 mod program;
+mod supervision;
 mod world;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -41,6 +41,7 @@ mod helper;
 mod message;
 mod mount_points;
 mod namespaces;
+mod supervisor;
 
 pub use chroot::Chroot;
 pub use command::{Command, Mount, Network, Resource, Ulimit, User};

@@ -163,15 +163,14 @@ const LADDER: [Rung; 6] = [
     },
     Rung {
         name: chroot::NAME,
-        description: "a changed root directory below the builder's own user, with device nodes of its own",
-        // The first group goes away when there is a supervisor that serves what is missing.
+        description: "a changed root directory below the builder's own user, with `/proc` and `/dev` served by a supervisor",
         limits: &[
-            "anything that needs `/proc`, `/sys`, `/dev/fd`, `/dev/stdout` or a terminal: they are absent",
+            "`/sys`, `/proc` as a working directory below itself, and executing `/proc/self/exe`",
             "protecting other processes, and the files of this container, from a command that runs as root",
             "write protection of mounts, limits on the size of tmpfs mounts and of `/dev/shm`",
             "mounts of the SSH agent's socket",
             "secrets in memory: they lie in the state directory while their step runs",
-            "a host name of its own, and set-id programs in steps without a network",
+            "a host name of its own, and set-id programs",
         ],
         probe: attempt_chroot,
     },

@@ -16,6 +16,8 @@ mod cases;
 mod changed_root;
 #[path = "sandbox/fixture.rs"]
 mod fixture;
+#[path = "sandbox/served_paths.rs"]
+mod served_paths;
 #[path = "sandbox/user.rs"]
 mod user;
 
@@ -40,6 +42,10 @@ fn main() -> ExitCode {
     strata_sandbox::helper_entry();
     let argument = std::env::args().nth(1).unwrap_or_default();
     match (enter::inside(), argument.strip_prefix(ENTER)) {
+        _ if argument == served_paths::MAKE_A_TERMINAL => {
+            served_paths::make_a_terminal();
+            ExitCode::SUCCESS
+        }
         (Some(entry), _) if argument == fixture::VICTIM => fixture::be_the_victim(entry),
         (Some(entry), Some(MASKED)) => {
             run_cases(MASKED, || Fixture::new(entry), cases::WITH_MASKED_PROC)
@@ -53,7 +59,8 @@ fn main() -> ExitCode {
             run_cases(&name, || Fixture::new(entry), &cases)
         }
         (None, Some(CHANGED_ROOT)) => {
-            run_cases(CHANGED_ROOT, Fixture::in_changed_root, changed_root::ALL)
+            let cases = [changed_root::ALL, served_paths::ALL].concat();
+            run_cases(CHANGED_ROOT, Fixture::in_changed_root, &cases)
         }
         (None, Some(mode)) => enter_as(mode),
         (None, None) if argument == "--list" => ExitCode::SUCCESS,

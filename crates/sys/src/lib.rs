@@ -12,14 +12,16 @@
 //! - an error names the operation and the path or thing it was about, and carries the [`Errno`].
 //!
 //! Modules: [`root`] (files of an image), [`caps`], [`idmap`] (user and group id maps), [`kernel`]
-//! (feature probes), [`mount`], [`process`] (fork, exec, signals, descriptors), [`seccomp`],
-//! [`socket`] (messages with descriptors).
+//! (feature probes), [`memory`] (of other processes), [`mount`], [`process`] (fork, exec, signals,
+//! descriptors), [`record`] (answers to stat), [`seccomp`], [`socket`] (messages with descriptors).
 
 pub mod caps;
 pub mod idmap;
 pub mod kernel;
+pub mod memory;
 pub mod mount;
 pub mod process;
+pub mod record;
 pub mod root;
 pub mod seccomp;
 pub mod socket;

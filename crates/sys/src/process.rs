@@ -161,6 +161,24 @@ pub fn close_inherited_descriptors() -> Result<(), CallError> {
         .map_err(|errno| CallError::new("close inherited descriptors", errno))
 }
 
+/// Acts on files as another user for a moment: what it opens is checked, and what it asks about other
+/// processes is allowed, as for that user. Only this thread does.
+pub fn as_file_user<T>(uid: u32, gid: u32, act: impl FnOnce() -> T) -> T {
+    // SAFETY: both calls change credentials of this thread only, in the kernel; they cannot fail in
+    // another way than by doing nothing.
+    let (old_uid, old_gid) = unsafe {
+        let old_gid = libc::setfsgid(gid);
+        (libc::setfsuid(uid), old_gid)
+    };
+    let result = act();
+    // SAFETY: as above. Going back to one's own ids needs no privilege.
+    unsafe {
+        libc::setfsuid(old_uid.cast_unsigned());
+        libc::setfsgid(old_gid.cast_unsigned());
+    }
+    result
+}
+
 fn close_range(first: RawFd, flags: libc::c_uint) -> Result<(), Errno> {
     let first = libc::c_uint::try_from(first).map_err(|_| Errno::BADF)?;
     // SAFETY: with CLOEXEC no descriptor is closed; without, the caller vouches that none above

@@ -1,5 +1,10 @@
 //! Filters on system calls.
 
+mod listener;
+pub mod number;
+
+pub use listener::{CloseOnExec, Listener, Notification, Reply, install_listening};
+
 use rustix::io::Errno;
 
 use crate::CallError;
@@ -33,11 +38,18 @@ impl Instruction {
     pub fn skip_unless_at_least(least: u32, skipped: u8) -> Self {
         Self { code: JUMP_AT_LEAST, if_true: 0, if_false: skipped, operand: least }
     }
+
+    /// Skips `skipped` instructions unless the loaded word has one of `bits`.
+    pub fn skip_unless_any(bits: u32, skipped: u8) -> Self {
+        Self { code: JUMP_ANY_BIT, if_true: 0, if_false: skipped, operand: bits }
+    }
 }
 
-// `BPF_JMP | BPF_JEQ | BPF_K`, `BPF_JMP | BPF_JGE | BPF_K`, `BPF_LD | BPF_W | BPF_ABS`, `BPF_RET | BPF_K`.
+// `BPF_JMP | BPF_JEQ | BPF_K`, `BPF_JMP | BPF_JGE | BPF_K`, `BPF_JMP | BPF_JSET | BPF_K`,
+// `BPF_LD | BPF_W | BPF_ABS`, `BPF_RET | BPF_K`.
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_AT_LEAST: u16 = 0x35;
+const JUMP_ANY_BIT: u16 = 0x45;
 const LOAD: u16 = 0x20;
 const RETURN: u16 = 0x06;
 
@@ -74,6 +86,8 @@ pub enum Action {
     Allow,
     /// It fails with this error.
     Refuse(Errno),
+    /// It waits for what the [`Listener`] says.
+    Notify,
 }
 
 impl Action {
@@ -82,54 +96,31 @@ impl Action {
         let operand = match self {
             Self::Allow => libc::SECCOMP_RET_ALLOW,
             Self::Refuse(errno) => libc::SECCOMP_RET_ERRNO | errno.raw_os_error().cast_unsigned(),
+            Self::Notify => libc::SECCOMP_RET_USER_NOTIF,
         };
         Instruction { code: RETURN, if_true: 0, if_false: 0, operand }
     }
-}
-
-/// Numbers of this architecture, as filters see them.
-pub mod number {
-    const fn call(number: libc::c_long) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "numbers of calls are small"
-        )]
-        let number = number as u32;
-        number
-    }
-
-    /// `socket`.
-    pub const SOCKET: u32 = call(libc::SYS_socket);
-    /// `io_uring_setup`.
-    pub const IO_URING_SETUP: u32 = call(libc::SYS_io_uring_setup);
-
-    /// The architecture itself.
-    #[cfg(target_arch = "x86_64")]
-    pub const ARCHITECTURE: u32 = 0xc000_003e;
-    /// The architecture itself.
-    #[cfg(target_arch = "aarch64")]
-    pub const ARCHITECTURE: u32 = 0xc000_00b7;
-
-    /// From where on numbers are another interface's, if the architecture has two.
-    pub const FOREIGN_FROM: Option<u32> =
-        if cfg!(target_arch = "x86_64") { Some(0x4000_0000) } else { None };
 }
 
 /// Filters this thread's system calls, and its descendants', for good.
 ///
 /// Needs `CAP_SYS_ADMIN` in the user namespace, or `no_new_privs`. The kernel verifies the program:
 /// one that is empty, too long or not well-formed is `EINVAL`.
-pub fn install(program: &[Instruction]) -> Result<(), CallError> {
+pub fn install(instructions: &[Instruction]) -> Result<(), CallError> {
     let error = |errno| CallError::new("install a filter on system calls", errno);
-    let program = libc::sock_fprog {
-        len: libc::c_ushort::try_from(program.len()).map_err(|_| error(Errno::INVAL))?,
-        filter: program.as_ptr().cast_mut().cast(),
-    };
-    // SAFETY: `filter` points to `len` instructions in the kernel's layout (`repr(C)`, same fields),
-    // which outlive the call; the kernel copies and does not write them.
+    let program = program(instructions).map_err(error)?;
+    // SAFETY: `program` points to its instructions, which outlive the call and are only read.
     let result = unsafe {
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
     };
     crate::process::check(result).map(drop).map_err(error)
+}
+
+/// The kernel's view of instructions: a pointer to them, in the layout that `repr(C)` and the fields
+/// of [`Instruction`] have. The kernel copies and does not write them.
+fn program(instructions: &[Instruction]) -> Result<libc::sock_fprog, Errno> {
+    Ok(libc::sock_fprog {
+        len: libc::c_ushort::try_from(instructions.len()).map_err(|_| Errno::INVAL)?,
+        filter: instructions.as_ptr().cast_mut().cast(),
+    })
 }

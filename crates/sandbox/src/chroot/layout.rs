@@ -28,6 +28,15 @@ pub(crate) const DEVICES: [(&str, u32, u32); 6] = [
     ("tty", 5, 0),
 ];
 
+/// Links that programs expect in `/dev`, to places that are served.
+const DEVICE_LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
 /// The name under which a piece waits to be moved in.
 const OURS: &str = "ours";
 
@@ -258,9 +267,17 @@ fn devices(slot: &Dir) -> Result<(), PathError> {
     directory(slot, 0o755)?;
     let dev = slot.dir(OURS)?;
     for (name, major, minor) in DEVICES {
-        dev.mknod(name, Node::CharDevice(major, minor), 0o600)?;
+        match dev.mknod(name, Node::CharDevice(major, minor), 0o600) {
+            // The supervisor serves the outer ones, and what is listed here is the name.
+            Err(error) if error.source == Errno::PERM => drop(dev.create_file(name, 0o600)?),
+            other => other?,
+        }
         dev.set_mode(name, 0o666)?;
     }
+    for (name, target) in DEVICE_LINKS {
+        dev.symlink(target, name)?;
+    }
+    dev.mkdir("pts", 0o755)?;
     dev.mkdir("shm", 0o700)?;
     dev.set_mode("shm", 0o1777)
 }

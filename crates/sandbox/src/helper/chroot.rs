@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! builder ──socket── guardian
-//!                      └─ attendant      waits for the program, kills what it leaves
+//!                      └─ attendant      supervises the program's calls, kills what it leaves
 //!                           └─ program   root changed, privileges given up, executed
 //! ```
 //!
@@ -13,6 +13,8 @@
 
 pub(super) mod descendants;
 mod network;
+
+pub(crate) use descendants::below as descendants;
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -27,8 +29,10 @@ use strata_sys::process::{self, Fork};
 use strata_sys::{Dir, seccomp};
 
 use super::init::exit;
+use super::supervision::{self, Calls, Supervision};
 use super::{answer, broken, failed, program, serve, setup, wait_for_end};
 use crate::message::{self, Answer};
+use crate::supervisor::{self, Supervisor};
 use crate::{Command, Network, RunError};
 
 /// The first argument of such a helper; nobody types it.
@@ -79,14 +83,20 @@ fn kill_all() -> Result<(), RunError> {
 
 fn attend(socket: &mut UnixStream, command: &Command) -> Result<(), RunError> {
     adopt_orphans()?;
+    let root = root(command)?;
+    let (ours, theirs) = supervision::pair(supervisor::served_paths_filter)?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
-            let error = start(command);
+            drop(ours);
+            let error = start(command, &root, &theirs);
             let _ = answer(socket, &Answer::Failed(error));
             process::exit_now(127)
         }
         Fork::Parent(program) => {
-            let ended = wait_for(socket, program);
+            drop(theirs);
+            // Until all are gone, calls that nobody answers wait, rather than fail.
+            let mut supervisor = None;
+            let ended = supervise_calls(socket, program, (&ours, &root), &mut supervisor);
             // Whatever happened, nothing of the command is left when the socket ends.
             kill_all()?;
             ended
@@ -94,11 +104,23 @@ fn attend(socket: &mut UnixStream, command: &Command) -> Result<(), RunError> {
     }
 }
 
-/// Waits until the program ends or the builder wants it to, and says how it ended.
-fn wait_for(socket: &mut UnixStream, program: Pid) -> Result<(), RunError> {
+/// Answers the program's calls until it ends or the builder wants it to, and says how it ended.
+fn supervise_calls(
+    socket: &mut UnixStream,
+    program: Pid,
+    (calls, root): (&Calls, &Dir),
+    supervisor: &mut Option<Supervisor>,
+) -> Result<(), RunError> {
     let pidfd = pidfd_open(program, PidfdFlags::empty())
         .map_err(|errno| failed("watch the command", errno))?;
-    wait_for_end(socket.as_fd(), &pidfd)?;
+    // There are none if the program could not be started, and it has said why.
+    if let Some(listener) = calls.receive()? {
+        let new = Supervisor::for_changed_root(listener, root)
+            .map_err(|errno| failed("supervise the command", errno))?;
+        supervision::serve_until_end(socket.as_fd(), &pidfd, supervisor.insert(new))?;
+    } else {
+        wait_for_end(socket.as_fd(), &pidfd)?;
+    }
     let ended = retry_on_intr(|| waitpid(Some(program), WaitOptions::NOHANG))
         .map_err(|errno| failed("wait for the command", errno))?;
     match ended.and_then(|(_, status)| exit(status)) {
@@ -108,16 +130,19 @@ fn wait_for(socket: &mut UnixStream, program: Pid) -> Result<(), RunError> {
 }
 
 /// Becomes the program; returns only with the reason why not.
-fn start(command: &Command) -> RunError {
-    match enter(command) {
-        Ok(()) => program::start(command),
+fn start(command: &Command, root: &Dir, supervision: &Supervision) -> RunError {
+    match enter(command, root) {
+        Ok(()) => program::start(command, Some(supervision)),
         Err(error) => error,
     }
 }
 
-fn enter(command: &Command) -> Result<(), RunError> {
-    let root = Dir::open(&command.root)
-        .map_err(|error| RunError::Root { path: command.root.clone(), source: error.source })?;
+fn root(command: &Command) -> Result<Dir, RunError> {
+    Dir::open(&command.root)
+        .map_err(|error| RunError::Root { path: command.root.clone(), source: error.source })
+}
+
+fn enter(command: &Command, root: &Dir) -> Result<(), RunError> {
     fchdir(root.as_fd())
         .and_then(|()| chroot("."))
         .and_then(|()| chdir("/"))

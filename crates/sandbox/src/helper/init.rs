@@ -40,7 +40,7 @@ fn run(socket: &mut UnixStream, command: &Command, supervisor: &OwnedFd) -> Resu
         .map_err(|errno| failed("hide the init process", errno))?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
-            let error = program::start(command);
+            let error = program::start(command, None);
             let _ = answer(socket, &Answer::Failed(error));
             process::exit_now(127)
         }

@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{Access, AtFlags, CWD, Gid, Mode, Uid, accessat, stat};
+use rustix::fs::{Access, AtFlags, CWD, Gid, Mode, Uid, accessat, fchown, stat};
 use rustix::io::Errno;
 use rustix::process::{Resource as Limit, Rlimit, chdir, setrlimit, setsid, umask};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -11,14 +11,21 @@ use strata_sys::caps;
 use strata_sys::idmap::{IdKind, IdMap};
 use strata_sys::process::{close_on_exec_from, execute, reset_signals};
 
+use super::supervision::Supervision;
 use super::{failed, setup};
 use crate::command::{DEFAULT_PATH, Resource, Ulimit, User};
 use crate::{Command, RunError};
 
 /// Becomes the program; returns only with the reason why not.
-pub(super) fn start(command: &Command) -> RunError {
-    match prepare(command) {
-        Ok(ready) => ready.execute(),
+///
+/// Where its calls are to be supervised, the last step before is to hand the supervisor its end.
+pub(super) fn start(command: &Command, supervision: Option<&Supervision>) -> RunError {
+    let ready = match prepare(command) {
+        Ok(ready) => ready,
+        Err(error) => return error,
+    };
+    match supervision.map_or(Ok(()), Supervision::begin) {
+        Ok(()) => ready.execute(),
         Err(error) => error,
     }
 }
@@ -55,6 +62,7 @@ fn prepare(command: &Command) -> Result<Ready, RunError> {
     })?;
     command.ulimits.iter().try_for_each(set_limit)?;
     caps::bound(caps::DOCKER_DEFAULT).map_err(setup)?;
+    hand_over_outputs(&command.user);
     become_user(&command.user)?;
     close_on_exec_from(3).map_err(setup)?;
 
@@ -96,6 +104,14 @@ fn set_limit(ulimit: &Ulimit) -> Result<(), RunError> {
     };
     let value = Rlimit { current: ulimit.soft, maximum: ulimit.hard };
     setrlimit(limit, value).map_err(|source| RunError::Limit { resource: ulimit.resource, source })
+}
+
+/// Gives the outputs to the user, who may open them again by name (`/dev/stdout`); runc does too.
+fn hand_over_outputs(user: &User) {
+    let uid = Some(Uid::from_raw(user.uid));
+    // Where the id does not exist outside, they can be written to all the same, as they are open.
+    let _ = fchown(std::io::stdout(), uid, None);
+    let _ = fchown(std::io::stderr(), uid, None);
 }
 
 /// Takes the user's ids on; the kernel drops the capabilities of whoever stops being root.

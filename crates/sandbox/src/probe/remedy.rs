@@ -27,9 +27,13 @@ pub(super) fn of(mode: Mode, reason: &str) -> Option<String> {
 
 /// What a build without namespaces needs.
 pub(super) fn of_chroot(reason: &str) -> Option<String> {
-    const KNOWN: [(&str, &str); 5] = [
+    const KNOWN: [(&str, &str); 6] = [
+        (
+            "(a supervisor)",
+            "allow `seccomp` to install a listener, and run strata under no other supervisor of system calls",
+        ),
         ("set the owner", "run as root with the capability `CHOWN`"),
-        ("(a device)", "allow the capability `MKNOD`"),
+        ("(a device)", "put the state directory on a file system that can hold device nodes"),
         ("use a device", "put the state directory on a file system without the option `nodev`"),
         ("noexec", "put the state directory on a file system without the option `noexec`"),
         ("change the root", "allow the capability `SYS_CHROOT`"),

@@ -81,7 +81,8 @@ fn devices_are_there_and_gone(fixture: &Fixture) {
     let before = fixture.snapshot();
     let script = "ls /dev; echo x > /dev/null; head -c 3 /dev/zero | wc -c; \
                   head -c 5 /dev/urandom | wc -c; touch /dev/shm/z /dev/own; stat -c %a /dev/shm";
-    let expected = "full\nnull\nrandom\nshm\ntty\nurandom\nzero\n3\n5\n1777\n";
+    let expected = "fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\n\
+                    tty\nurandom\nzero\n3\n5\n1777\n";
     assert_eq!(fixture.stdout(script), expected);
     assert_eq!(fixture.snapshot(), before);
 }
@@ -144,7 +145,7 @@ fn what_a_command_does_to_a_mount_is_undone(fixture: &Fixture) {
     let before = fixture.snapshot();
     let scripts = [
         "rm /etc/hosts /etc/hostname; ln -s /bin/busybox /etc/hosts",
-        "rm -r /dev /proc; mkdir /dev; touch /proc",
+        "rm -r /dev; rmdir /proc; mkdir /dev",
         "rm /etc/hosts; mkdir /etc/hosts; touch /etc/hosts/deep",
     ];
     for script in scripts {

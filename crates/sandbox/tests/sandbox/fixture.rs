@@ -67,7 +67,7 @@ impl Fixture {
         let applets = [
             "sh", "cat", "echo", "env", "id", "ls", "sleep", "pwd", "hostname", "ip", "stat",
             "grep", "touch", "readlink", "kill", "mkdir", "rm", "chown", "mount", "head", "wc",
-            "true", "tty", "setsid", "nc", "ln", "dd",
+            "true", "tty", "setsid", "nc", "ln", "dd", "rmdir", "ps", "script", "df", "su",
         ];
         for applet in applets {
             symlink("busybox", root.join("bin").join(applet)).unwrap();

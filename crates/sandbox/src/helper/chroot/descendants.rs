@@ -53,7 +53,8 @@ fn send(pid: Pid, signal: Signal) -> Result<(), Errno> {
     }
 }
 
-fn below(ancestor: Pid) -> Result<Vec<Pid>, Errno> {
+/// Everybody who is below a process now.
+pub(crate) fn below(ancestor: Pid) -> Result<Vec<Pid>, Errno> {
     let mut children: HashMap<i32, Vec<Pid>> = HashMap::new();
     let processes = fs::read_dir("/proc").map_err(|error| crate::errno::of(&error))?;
     for entry in processes {
