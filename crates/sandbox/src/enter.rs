@@ -109,10 +109,16 @@ pub fn inside() -> Option<Mode> {
 /// Must be called with a single thread, and not when [`inside`] says so already. After an error this
 /// process may be in a half-made namespace, and should end.
 pub fn enter(mode: Mode) -> EnterError {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    enter_with(mode, &arguments)
+}
+
+/// As [`enter`], with other arguments: for a program that takes them differently by the name it is called by,
+/// which is another one inside.
+pub fn enter_with(mode: Mode, arguments: &[OsString]) -> EnterError {
     if let Err(error) = enter_namespaces(mode) {
         return error;
     }
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let source = Command::new("/proc/self/exe")
         .arg0(format!("{INSIDE}{}", mode.name()))
         .args(arguments)
