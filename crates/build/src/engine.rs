@@ -395,11 +395,12 @@ impl Session {
         hits
     }
 
-    /// The stages whose result something asks for: those below the target, and those that a step which has to
+    /// The stages whose result something asks for: those below the targets, and those that a step which has to
     /// run takes files from.
     fn wanted(&self) -> BTreeSet<StageId> {
         let mut wanted = BTreeSet::new();
         let mut pending = vec![self.plan.target];
+        pending.extend(&self.plan.more_targets);
         while let Some(id) = pending.pop() {
             if !wanted.insert(id) {
                 continue;
