@@ -5,15 +5,18 @@ mod contexts;
 mod fetch;
 mod isolate;
 mod outputs;
+mod reports;
 mod work;
 
 use strata_sandbox::Cancel;
 
-use crate::args::build::BuildArgs;
+use crate::args::build::{BuildArgs, ExitCodes};
+use crate::commands::executor::exit_as_kaniko;
 use crate::commands::progress::shown;
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::settings::progress::Progress;
 use crate::settings::{build as settings, progress, state_directory};
 use crate::streams;
 
@@ -33,6 +36,11 @@ pub(crate) fn run(arguments: &BuildArgs, environment: &Environment) -> Result<()
     let user = isolate::invoking_user();
     let state = state_directory::open(&arguments.state, environment, user)?;
     let isolation = isolate::enter(arguments, &state.path)?;
+    if progress != Progress::Quiet {
+        for note in &arguments.extra.notes {
+            streams::talk(&format!("note: {note}\n"));
+        }
+    }
     let wiring = work::Wiring { arguments, environment, state: &state.path, isolation, progress };
     let runtime = crate::runtime()?;
     let result = if arguments.dry_run {
@@ -52,7 +60,14 @@ async fn build(wiring: work::Wiring<'_>) -> Result<(), Failure> {
         Failure::new(Exit::Host, diagnostic)
     })?;
     let (asked, stopped) = tokio::sync::watch::channel(false);
-    let work = |events| work::build(wiring, events, cancel.clone(), stopped);
+    let exit_codes = wiring.arguments.extra.exit_codes;
+    let work = |events| async {
+        let built = work::build(wiring, events, cancel.clone(), stopped).await;
+        built.map_err(|failure| match exit_codes {
+            ExitCodes::OfKind => failure,
+            ExitCodes::OfCommand => exit_as_kaniko(failure),
+        })
+    };
     let stop = || {
         cancel.cancel();
         asked.send_replace(true);
