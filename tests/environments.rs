@@ -69,6 +69,11 @@ WORKDIR /home/somebody
 RUN id -un > name && test "$(stat -c %U name)" = somebody
 "#;
 
+/// The config of an ordinary unprivileged container as Docker starts it, with a volume on `/volume`.
+pub(crate) fn ordinary_container(volume: &Path, arguments: &[&str]) -> Value {
+    Container::config(volume, arguments)
+}
+
 /// An ordinary unprivileged container as Docker starts it, with a volume on `/volume`.
 struct Container {
     bundle: PathBuf,

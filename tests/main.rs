@@ -10,6 +10,7 @@ mod environments;
 mod examples;
 mod executor;
 mod interruption;
+mod jobs;
 mod language;
 mod outputs;
 mod person;
