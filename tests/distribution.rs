@@ -14,12 +14,18 @@ use crate::requirement::output;
 /// Is a running docker-registry with a storage of its own. It ends when dropped.
 #[derive(Debug)]
 pub(crate) struct DockerRegistry {
-    child: Child,
-    address: String,
+    listening: Listening,
     _storage: TempDir,
 }
 
-impl Drop for DockerRegistry {
+/// Is a server that ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Drop for Listening {
     fn drop(&mut self) {
         let _already_gone = self.child.kill();
         let _already_gone = self.child.wait();
@@ -33,21 +39,26 @@ impl DockerRegistry {
         let debian = debian_storage()?;
         // Blobs are never written to again, so that links are as good as copies.
         output(Command::new("cp").arg("-al").arg(debian).arg(storage.path().join("data")));
-        let (child, address) = spawn(storage.path())?;
-        Ok(Self { child, address, _storage: storage })
+        let listening = spawn(storage.path())?;
+        Ok(Self { listening, _storage: storage })
     }
 
     /// Spells a reference to something in it.
     pub(crate) fn reference(&self, rest: &str) -> String {
-        format!("{}/{rest}", self.address)
+        format!("{}/{rest}", self.listening.address)
     }
 }
 
-fn spawn(directory: &Path) -> Result<(Child, String)> {
+fn spawn(directory: &Path) -> Result<Listening> {
+    spawn_with(directory, "headers: {}")
+}
+
+/// Starts it on a free port of loopback. `http` is one more setting of its HTTP side.
+pub(crate) fn spawn_with(directory: &Path, http: &str) -> Result<Listening> {
     let config = directory.join("config.yml");
     let data = directory.join("data");
     let text = format!(
-        "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0'}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n",
+        "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0', {http}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n",
         data.display()
     );
     std::fs::write(&config, text)?;
@@ -62,7 +73,8 @@ fn spawn(directory: &Path) -> Result<(Child, String)> {
     });
     // Its log has to be read on, or it stops when the pipe is full.
     std::thread::spawn(move || lines.for_each(drop));
-    Ok((child, address.context("docker-registry does not say where it listens")?))
+    let address = address.context("docker-registry does not say where it listens")?;
+    Ok(Listening { child, address })
 }
 
 /// The storage of a registry that holds the Debian root; made once for each target directory.
@@ -86,14 +98,12 @@ fn debian_storage() -> Result<PathBuf> {
         output(Command::new("umoci").args(["new", "--image", &image]));
         output(Command::new("umoci").args(["raw", "add-layer", "--image", &image]).arg(&archive));
         output(Command::new("umoci").args(["config", "--image", &image, "--config.env", path]));
-        let (mut child, address) = spawn(work.path())?;
+        let listening = spawn(work.path())?;
         let pushed = Command::new("skopeo")
             .args(["copy", "--quiet", "--dest-tls-verify=false", &format!("oci:{image}")])
-            .arg(format!("docker://{address}/debian:minbase"))
-            .output();
-        child.kill()?;
-        child.wait()?;
-        let pushed = pushed?;
+            .arg(format!("docker://{}/debian:minbase", listening.address))
+            .output()?;
+        drop(listening);
         anyhow::ensure!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
         std::fs::rename(work.path().join("data"), &storage)?;
     }

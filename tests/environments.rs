@@ -59,6 +59,12 @@ ENV A=b
 USER 1000:2000
 "#;
 
+/// What runc is told of an ordinary unprivileged container as Docker starts it, with a volume on `/volume` and the
+/// machine's network.
+pub(crate) fn ordinary_container(volume: &Path, arguments: &[&str]) -> Value {
+    runc::config(&table::ORDINARY, Net::Machine, volume, arguments)
+}
+
 fn has_one_user(rung: &str) -> bool {
     rung == "userns-single"
 }

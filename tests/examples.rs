@@ -1,12 +1,14 @@
 //! What the README promises, and the help that leads to it.
 
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use strata_testkit::{TestEnvironment, TestImage, TestRegistry};
 
+use crate::jobs::script;
 use crate::person::{Person, STRATA, succeed};
-use crate::requirement::{Need, busybox, require};
+use crate::requirement::{Need, busybox, output, require};
 
 fn text(path: &str) -> Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -28,9 +30,9 @@ fn program_builds_its_own_image() -> Result<()> {
         for name in ["Dockerfile", "Dockerfile.debug"] {
             environment.write(name, text(name)?)?;
         }
-        if Path::new(env!("CARGO_MANIFEST_DIR")).join(".dockerignore").exists() {
-            environment.write(".dockerignore", text(".dockerignore")?)?;
-        }
+        environment.write(".dockerignore", text(".dockerignore")?)?;
+        let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("image");
+        output(Command::new("cp").arg("-a").arg(image).arg(environment.context()));
         let place = "target/x86_64-unknown-linux-gnu/release/strata";
         let path = environment.write(place, "")?;
         std::fs::copy(STRATA, path)?;
@@ -59,11 +61,7 @@ fn examples_have_a_plan() -> Result<()> {
     registry.add_image("debian", "1", &TestImage::new().layer("/etc/ 0755 0:0").build());
     let base = format!("--build-arg=BASE={}", registry.reference("debian:1"));
     for (name, arguments, steps) in [
-        (
-            "Dockerfile",
-            vec![],
-            vec!["COPY target/*/release/strata", "RUN [\"/usr/local/bin/strata\""],
-        ),
+        ("Dockerfile", vec![], vec!["COPY target/*/release/strata", "RUN [\"/kaniko/executor\""]),
         ("Dockerfile.debug", vec!["--build-context=busybox=."], vec!["--install"]),
         (
             "examples/two-stages/Dockerfile",
@@ -74,7 +72,7 @@ fn examples_have_a_plan() -> Result<()> {
         let environment = TestEnvironment::new(STRATA)?;
         environment.write("Dockerfile", text(name)?)?;
         // What a COPY names must be there before anything is planned.
-        for file in ["busybox", "hello.c"] {
+        for file in ["busybox", "hello.c", "image/etc/passwd"] {
             environment.write(file, "")?;
         }
         let ran = succeed(
@@ -96,7 +94,7 @@ fn help_is_data() -> Result<()> {
     let environment = TestEnvironment::new(STRATA)?;
     let subcommands = [
         "build", "check", "login", "logout", "push", "copy", "inspect", "images", "rm", "prune",
-        "doctor",
+        "doctor", "executor",
     ];
     for subcommand in subcommands {
         let ran = environment.run([subcommand, "--help"])?;
@@ -116,4 +114,119 @@ fn help_is_data() -> Result<()> {
     let suggested = environment.run(["bulid"])?.stderr;
     assert!(suggested.contains("'build'"), "{suggested}");
     Ok(())
+}
+
+/// The commands of examples are ones that the program takes: each is run by a shell, with `--help` at its end.
+#[test]
+fn commands_of_examples_are_taken() -> Result<()> {
+    let environment = TestEnvironment::new(STRATA)?;
+    let gitlab = text("examples/.gitlab-ci.yml")?;
+    let mut scripts: Vec<(String, String)> = Vec::new();
+    for job in script::jobs(&gitlab) {
+        scripts.push((job.to_owned(), script::commands(&gitlab, job, "script")?.join("\n")));
+    }
+    ensure!(scripts.len() == 8, "{scripts:?}");
+    for workflow in ["examples/github/build.yml", "examples/gitea/build.yml"] {
+        let blocks = literal_blocks(&text(workflow)?);
+        ensure!(blocks.len() == 2, "{workflow}: {blocks:?}");
+        scripts.extend(blocks.into_iter().map(|block| (workflow.to_owned(), block)));
+    }
+    for (place, words) in [
+        ("examples/kubernetes/pod.yaml", 3),
+        ("examples/kubernetes/job-non-root.yaml", 3),
+        ("examples/kubernetes/job-host-users-false.yaml", 5),
+        ("examples/tekton/task.yaml", 6),
+    ] {
+        let arguments = listed(&text(place)?, "args:");
+        ensure!(arguments.len() == words, "{place}: {arguments:?}");
+        let arguments = arguments.iter().filter(|word| !word.contains("EXTRA_ARGS"));
+        let quoted: Vec<String> = arguments.map(|word| format!("'{word}'")).collect();
+        scripts.push((place.to_owned(), format!("/kaniko/executor {}", quoted.join(" "))));
+    }
+    for (place, script) in scripts {
+        // The name of the program is that of the image's own entry point or link.
+        let script = script.replace("/kaniko/executor", "executor");
+        let shell = format!(
+            "set -e\nPATH=$TOOLS:$PATH\nstrata() {{ command strata \"$@\" --help > /dev/null; }}\n\
+             executor() {{ command executor \"$@\" --help > /dev/null; }}\n{script}\n"
+        );
+        let tools = environment.temporary().join("tools");
+        std::fs::create_dir_all(&tools)?;
+        for name in ["strata", "executor"] {
+            let link = tools.join(name);
+            if !link.exists() {
+                std::os::unix::fs::symlink(STRATA, link)?;
+            }
+        }
+        if script.contains("/app/test") {
+            continue;
+        }
+        let ran = Command::new("sh")
+            .arg("-c")
+            .arg(&shell)
+            .env_clear()
+            .envs(variables(&tools))
+            .output()?;
+        let said = String::from_utf8_lossy(&ran.stderr);
+        ensure!(ran.status.success(), "{place}: {script}\n{said}");
+    }
+    Ok(())
+}
+
+/// What examples take from their jobs.
+fn variables(tools: &Path) -> Vec<(&'static str, String)> {
+    let mut variables = vec![
+        ("PATH", std::env::var("PATH").unwrap_or_default()),
+        ("TOOLS", tools.display().to_string()),
+    ];
+    for (name, value) in [
+        ("CI_PROJECT_DIR", "/builds/team/app"),
+        ("CI_REGISTRY_IMAGE", "registry.example.com/team/app"),
+        ("CI_COMMIT_TAG", "v1"),
+        ("CI_COMMIT_SHA", "0a1b"),
+        ("CI_COMMIT_REF_SLUG", "main"),
+        (
+            "CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX",
+            "gitlab.example.com/team/dependency_proxy/containers",
+        ),
+        ("IMAGE_REF", "registry.example.com/team/app:v1"),
+        ("OTHER_REGISTRY", "other.example.com"),
+        ("OTHER_REGISTRY_USER", "me"),
+        ("OTHER_REGISTRY_PASSWORD", "secret"),
+        ("GITHUB_ACTOR", "me"),
+        ("GITHUB_REPOSITORY", "team/app"),
+        ("GITHUB_SHA", "0a1b"),
+        ("GITHUB_SERVER_URL", "https://git.example.com"),
+        ("TOKEN", "secret"),
+    ] {
+        variables.push((name, value.to_owned()));
+    }
+    variables
+}
+
+/// The texts of `run: |`.
+fn literal_blocks(text: &str) -> Vec<String> {
+    let mut blocks: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        if line.trim_start() == "run: |" {
+            blocks.push((indent, String::new()));
+            open = true;
+        } else if let Some((outside, block)) = blocks.last_mut().filter(|_| open) {
+            open = indent > *outside || line.is_empty();
+            if open {
+                block.push_str(line.trim_start());
+                block.push('\n');
+            }
+        }
+    }
+    blocks.into_iter().map(|(_, block)| block).collect()
+}
+
+/// The items of a list.
+fn listed(text: &str, key: &str) -> Vec<String> {
+    let lines = text.lines().skip_while(|line| line.trim_start() != key).skip(1);
+    let items = lines.map_while(|line| line.trim_start().strip_prefix("- "));
+    items.map(|item| item.trim_matches('"').to_owned()).collect()
 }

@@ -59,6 +59,75 @@ pub(super) struct Container {
     directory: tempfile::TempDir,
 }
 
+/// What runc is told of a container in this environment, with a volume on [`VOLUME`].
+pub(super) fn config(
+    environment: &Environment,
+    net: Net,
+    volume: &Path,
+    arguments: &[&str],
+) -> Value {
+    let mount = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
+    let mut namespaces = vec![
+        json!({"type": "pid"}),
+        json!({"type": "mount"}),
+        json!({"type": "ipc"}),
+        json!({"type": "uts"}),
+    ];
+    // A sysfs belongs to a network namespace; that of the machine is not ours to mount.
+    let sys = match net {
+        Net::Own => {
+            namespaces.push(json!({"type": "network"}));
+            mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])
+        }
+        Net::Machine => {
+            json!({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["bind", "ro", "nosuid", "noexec", "nodev"]})
+        }
+    };
+    let variables = ["PATH=/bin", "HOME=/root", "SOURCE_DATE_EPOCH=1700000000"];
+    let mut linux = json!({});
+    if environment.own_users {
+        namespaces.push(json!({"type": "user"}));
+        let map = json!([{"containerID": 0, "hostID": FIRST_OWN_USER, "size": OWN_USERS}]);
+        linux["uidMappings"] = map.clone();
+        linux["gidMappings"] = map;
+    }
+    linux["namespaces"] = namespaces.into();
+    if environment.masked {
+        linux["maskedPaths"] = json!(MASKED);
+        linux["readonlyPaths"] = json!(READ_ONLY);
+    }
+    let profile = environment.profile.to_json();
+    if !profile.is_null() {
+        linux["seccomp"] = profile;
+    }
+    let capabilities = environment.capabilities;
+    json!({
+        "ociVersion": "1.0.2",
+        "root": {"path": "rootfs", "readonly": environment.read_only_root},
+        "hostname": "ordinary",
+        "process": {
+            "terminal": false,
+            "user": {"uid": environment.user.0, "gid": environment.user.1},
+            "args": arguments,
+            "env": variables,
+            "cwd": "/",
+            "noNewPrivileges": environment.no_new_privileges,
+            "capabilities": {
+                "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
+            },
+        },
+        "mounts": [
+            mount("/proc", "proc", &[]),
+            mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+            mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
+            mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
+            sys,
+            {"destination": VOLUME, "type": "bind", "source": volume, "options": ["rbind", "rw"]},
+        ],
+        "linux": linux,
+    })
+}
+
 impl Container {
     pub(super) fn new(environment: Environment, net: Net) -> Result<Self> {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -122,77 +191,13 @@ impl Container {
         give(&self.volume(), self.environment.outside(uid), self.environment.outside(gid))
     }
 
-    fn config(&self, arguments: &[&str]) -> Value {
-        let environment = &self.environment;
-        let mount = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
-        let mut namespaces = vec![
-            json!({"type": "pid"}),
-            json!({"type": "mount"}),
-            json!({"type": "ipc"}),
-            json!({"type": "uts"}),
-        ];
-        // A sysfs belongs to a network namespace; that of the machine is not ours to mount.
-        let sys = match self.net {
-            Net::Own => {
-                namespaces.push(json!({"type": "network"}));
-                mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])
-            }
-            Net::Machine => {
-                json!({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["bind", "ro", "nosuid", "noexec", "nodev"]})
-            }
-        };
-        let variables = ["PATH=/bin", "HOME=/root", "SOURCE_DATE_EPOCH=1700000000"];
-        let mut linux = json!({});
-        if environment.own_users {
-            namespaces.push(json!({"type": "user"}));
-            let map = json!([{"containerID": 0, "hostID": FIRST_OWN_USER, "size": OWN_USERS}]);
-            linux["uidMappings"] = map.clone();
-            linux["gidMappings"] = map;
-        }
-        linux["namespaces"] = namespaces.into();
-        if environment.masked {
-            linux["maskedPaths"] = json!(MASKED);
-            linux["readonlyPaths"] = json!(READ_ONLY);
-        }
-        let profile = environment.profile.to_json();
-        if !profile.is_null() {
-            linux["seccomp"] = profile;
-        }
-        let capabilities = environment.capabilities;
-        json!({
-            "ociVersion": "1.0.2",
-            "root": {"path": "rootfs", "readonly": environment.read_only_root},
-            "hostname": "ordinary",
-            "process": {
-                "terminal": false,
-                "user": {"uid": environment.user.0, "gid": environment.user.1},
-                "args": arguments,
-                "env": variables,
-                "cwd": "/",
-                "noNewPrivileges": environment.no_new_privileges,
-                "capabilities": {
-                    "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
-                },
-            },
-            "mounts": [
-                mount("/proc", "proc", &[]),
-                mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-                mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
-                mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
-                sys,
-                {"destination": VOLUME, "type": "bind", "source": self.volume(), "options": ["rbind", "rw"]},
-            ],
-            "linux": linux,
-        })
-    }
-
     /// Makes a command that starts a container.
     pub(super) fn command(&self, arguments: &[&str]) -> Result<Command> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("strata-test-{}-{number}", std::process::id());
         let bundle = self.at(&format!("bundle-{number}"));
         fs::create_dir_all(&bundle)?;
-        let mut config = self.config(arguments);
+        let mut config = config(&self.environment, self.net, &self.volume(), arguments);
         config["root"]["path"] = json!(self.at("rootfs"));
         fs::write(bundle.join("config.json"), config.to_string())?;
         let mut command = Command::new("unshare");

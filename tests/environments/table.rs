@@ -86,7 +86,7 @@ const CRI_O: [&str; 9] = [
 ];
 
 /// An ordinary container as Docker starts it. The others say what differs.
-const ORDINARY: Environment = Environment {
+pub(super) const ORDINARY: Environment = Environment {
     name: "docker",
     description: "root in an ordinary container: Docker's capabilities and seccomp profile",
     user: (0, 0),

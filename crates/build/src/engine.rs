@@ -23,7 +23,8 @@ use crate::event::{Event, PlannedStep, SCHEMA, StepNumber};
 use crate::keys::{self, StageKeys};
 use crate::ports::{Lookup, PortError, PortErrorClass, StepResult};
 use crate::settings::{Ports, Settings};
-use crate::stage::{self, StageOutput};
+use crate::single_layer;
+use crate::stage::{self, StageLayer, StageOutput};
 
 /// How many layers are compressed at the same time; each uses threads of its own.
 const SEALING: usize = 2;
@@ -39,6 +40,13 @@ pub struct Builder {
     pub contexts: BTreeMap<ContextId, Arc<BuildContext>>,
     /// Stops the build from outside.
     pub cancel: Cancel,
+}
+
+/// Which layers an image gets.
+#[derive(Debug, Clone, Copy)]
+enum Layers {
+    OfSteps,
+    Single,
 }
 
 /// What a build made.
@@ -77,6 +85,15 @@ impl Builder {
     ///
     /// When this returns, with whatever result, no command runs and no scratch file is left.
     pub async fn build(&self, plan: Arc<Plan>) -> Result<Built, Arc<BuildError>> {
+        self.build_with(plan, Layers::OfSteps).await
+    }
+
+    /// The same with one layer for all that the build puts onto its base. Steps are looked up and kept as ever.
+    pub async fn build_single_layer(&self, plan: Arc<Plan>) -> Result<Built, Arc<BuildError>> {
+        self.build_with(plan, Layers::Single).await
+    }
+
+    async fn build_with(&self, plan: Arc<Plan>, layers: Layers) -> Result<Built, Arc<BuildError>> {
         let begun = Instant::now();
         let mut session = Arc::new(self.session(plan).await.map_err(Arc::new)?);
         let output = loop {
@@ -87,7 +104,14 @@ impl Builder {
                 result => break result?,
             }
         };
-        let image = session.image(&output);
+        let image = match layers {
+            Layers::OfSteps => session.image(&output.layers, 0),
+            Layers::Single => {
+                let squashed = single_layer::squash(&session, &output).await;
+                let squashed = squashed.map_err(|kind| Arc::new(kind.into()))?;
+                session.image(&squashed, output.layers.len() - squashed.len() + 1)
+            }
+        };
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(milliseconds, layers = image.layers.len(), "stages are done");
         let session_gone = Arc::try_unwrap(session).ok();
@@ -395,11 +419,12 @@ impl Session {
         hits
     }
 
-    /// The stages whose result something asks for: those below the target, and those that a step which has to
+    /// The stages whose result something asks for: those below the targets, and those that a step which has to
     /// run takes files from.
     fn wanted(&self) -> BTreeSet<StageId> {
         let mut wanted = BTreeSet::new();
         let mut pending = vec![self.plan.target];
+        pending.extend(&self.plan.more_targets);
         while let Some(id) = pending.pop() {
             if !wanted.insert(id) {
                 continue;
@@ -417,9 +442,12 @@ impl Session {
         wanted
     }
 
-    fn image(&self, output: &StageOutput) -> Image {
+    /// The image of these layers, of which the last stands for `squashed` rows of the history.
+    fn image(&self, layers: &[StageLayer], squashed: usize) -> Image {
         let mut config = self.plan.target_stage().config.clone();
-        let mut layers = output.layers.iter();
+        single_layer::squash_history(&mut config.history, squashed);
+        let references = layers.iter().map(|layer| layer.layer.clone()).collect();
+        let mut layers = layers.iter();
         let mut latest = None;
         for row in &mut config.history {
             if !row.empty_layer
@@ -434,8 +462,7 @@ impl Session {
         if config.created.is_none() {
             config.created = Some(latest.unwrap_or_else(|| self.settings.now.clone()));
         }
-        let layers = output.layers.iter().map(|layer| layer.layer.clone()).collect();
-        Image { config, layers, annotations: BTreeMap::new() }
+        Image { config, layers: references, annotations: BTreeMap::new() }
     }
 }
 

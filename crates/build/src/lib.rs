@@ -44,6 +44,7 @@ pub mod ports;
 mod repository;
 mod run;
 pub mod settings;
+mod single_layer;
 mod spool;
 mod stage;
 pub mod users;

@@ -6,10 +6,12 @@
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) mod build;
+pub(crate) mod executor;
 pub(crate) mod images;
 pub(crate) mod registry;
 
 use build::{BuildArgs, CheckArgs};
+use executor::ExecutorArgs;
 use images::{CacheCommand, CopyArgs, ImagesArgs, InspectArgs, PruneArgs, PushArgs, RmArgs};
 use registry::{LoginArgs, LogoutArgs};
 
@@ -41,7 +43,7 @@ pub(crate) enum Command {
     Prune(PruneArgs),
     Cache(CacheArgs),
     Doctor(DoctorArgs),
-    Executor(ExecutorArgs),
+    Executor(Box<ExecutorArgs>),
     Version(VersionArgs),
 }
 
@@ -67,14 +69,6 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) state: StateArgs,
-}
-
-/// Takes the command line of kaniko's executor (not built yet)
-#[derive(Debug, Args)]
-pub(crate) struct ExecutorArgs {
-    /// kaniko's options
-    #[arg(value_name = "KANIKO FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) arguments: Vec<std::ffi::OsString>,
 }
 
 /// Prints the version
@@ -126,6 +120,9 @@ pub(crate) struct ProgressArgs {
     /// Print nothing but the digest of the result: `--progress quiet`
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub(crate) quiet: bool,
+    /// Put the time before each line of `plain` progress
+    #[arg(long)]
+    pub(crate) timestamps: bool,
 }
 
 #[cfg(test)]

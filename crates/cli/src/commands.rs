@@ -3,8 +3,10 @@
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod doctor;
+pub(crate) mod executor;
 pub(crate) mod images;
 pub(crate) mod login;
+pub(crate) mod program;
 mod progress;
 mod remote;
 pub(crate) mod version;

@@ -179,11 +179,18 @@ struct Place<'a> {
 pub(crate) struct Failure {
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) exit: Exit,
+    /// The code of the command that failed, where one did.
+    pub(crate) command: Option<u8>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, diagnostic: Diagnostic) -> Self {
-        Self { diagnostics: vec![diagnostic], exit }
+        Self::of(exit, vec![diagnostic])
+    }
+
+    /// One with any number of findings, also none where they are told already.
+    pub(crate) fn of(exit: Exit, diagnostics: Vec<Diagnostic>) -> Self {
+        Self { diagnostics, exit, command: None }
     }
 
     /// A mistake on the command line or in the environment.

@@ -28,9 +28,17 @@ macro_rules! variables {
 
 variables! {
     BUILDKIT_PROGRESS "How progress is shown where `--progress` is not given: `auto`, `tty`, `plain`, `rawjson` or `json`, `quiet`.",
+    CLICOLOR_FORCE "Colours also where there is no terminal, if it is set and not `0`.",
+    CI_COMMIT_REF_NAME "In GitLab: the label `org.opencontainers.image.version` where there is no tag.",
+    CI_COMMIT_SHA "In GitLab: the label `org.opencontainers.image.revision`.",
+    CI_COMMIT_TAG "In GitLab: the label `org.opencontainers.image.version`.",
+    CI_COMMIT_TIMESTAMP "In GitLab: the time of the image's config and history, and the label `org.opencontainers.image.created`.",
+    CI_PROJECT_DIR "In GitLab: the build context where none is given; reports go into `.strata` in it.",
+    CI_PROJECT_URL "In GitLab: the label `org.opencontainers.image.source`.",
     DOCKER_AUTH_CONFIG "Credentials, as the content of a `config.json`; as GitLab CI sets it.",
     DOCKER_CONFIG "The directory of `config.json`; default `$HOME/.docker`.",
     DOCKER_DEFAULT_PLATFORM "The platform to build for where `--platform` is not given.",
+    GITLAB_CI "`true` in a job of GitLab: see `STRATA_GITLAB`.",
     HOME "Where `.docker/config.json` and `.local/share/strata` are.",
     HTTPS_PROXY "The proxy for `https` registries; `https_proxy` too.",
     HTTP_PROXY "The proxy for `http` registries; only `http_proxy` in lower case is read where `REQUEST_METHOD` is set.",
@@ -43,6 +51,7 @@ variables! {
     SSH_AUTH_SOCK "The socket of the agent that `--ssh default` means.",
     SSL_CERT_DIR "A directory of certificate authorities to trust in place of the system's.",
     SSL_CERT_FILE "A file of certificate authorities to trust in place of the system's.",
+    STRATA_GITLAB "What is not to be done by itself in a job of GitLab: `off`, or some of `no-context`, `no-labels`, `no-time`, `no-sections` and `no-reports`.",
     STRATA_LOG "What to log on standard error, for developers: `debug`, or `strata_registry=trace,info`. Nothing where it is not set.",
     TERM "`dumb` means no live view and no colours.",
     TMPDIR "Where temporary files go, and the state directory where no other can be written; default `/tmp`.",
@@ -73,6 +82,12 @@ impl Environment {
     /// The value as text; what is not UTF-8 counts as not set.
     pub(crate) fn text(&self, variable: Variable) -> Option<&str> {
         self.get(variable).and_then(OsStr::to_str)
+    }
+
+    /// The same with another value for a variable.
+    pub(crate) fn with(mut self, variable: Variable, value: &str) -> Self {
+        self.0.insert(variable.name.into(), value.into());
+        self
     }
 
     /// The value of any variable, also an empty one: for build arguments and secrets, whose names

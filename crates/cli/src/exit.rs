@@ -13,10 +13,12 @@ pub(crate) enum Exit {
     Bug,
     Interrupted,
     Terminated,
+    /// The code of the command that failed.
+    Command(u8),
 }
 
 impl Exit {
-    /// Every way to end, in the order of the documentation.
+    /// Every way to end that has a code of its own, in the order of the documentation.
     #[cfg(test)]
     pub(crate) const ALL: [Self; 8] = [
         Self::Done,
@@ -42,6 +44,7 @@ impl Exit {
             // 128 and the number of the signal, as shells say it.
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::Command(code) => code,
         }
     }
 
@@ -65,6 +68,7 @@ impl Exit {
             Self::Bug => "A bug of strata.",
             Self::Interrupted => "Interrupted by Ctrl-C (SIGINT).",
             Self::Terminated => "Ended by SIGTERM.",
+            Self::Command(_) => "`strata executor`: the code of the command that failed.",
         }
     }
 }

@@ -14,12 +14,14 @@
 //! (both, resolved); `commands` (one for each subcommand); `render` (progress); `diagnostic` (errors);
 //! `exit`, `interrupt`, `streams`, `write`.
 
+use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Parser as _;
 
 mod args;
+mod called;
 mod commands;
 mod diagnostic;
 mod environment;
@@ -34,6 +36,7 @@ mod value;
 mod write;
 
 use args::{Cli, Command};
+use called::Called;
 use diagnostic::{Diagnostic, Failure, text};
 use environment::{Environment, variable};
 use exit::Exit;
@@ -45,14 +48,17 @@ use exit::Exit;
 pub fn run() -> ExitCode {
     strata_sandbox::helper_entry();
     let environment = Environment::of_process();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            // Where this cannot be written, nobody is left who could be told.
-            let _ = error.print();
-            return exit.into();
+    let words = match Called::of_process() {
+        Called::Strata(words) => words,
+        Called::Program { path, words } => {
+            let failure = commands::program::start(&path, &words);
+            report(&failure, &environment);
+            return failure.exit.into();
         }
+    };
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error, &words).into(),
     };
     start_log(&environment);
     let result = catch_unwind(AssertUnwindSafe(|| dispatch(cli.command, &environment)));
@@ -74,7 +80,10 @@ pub fn run() -> ExitCode {
 
 fn dispatch(command: Command, environment: &Environment) -> Result<(), Failure> {
     match command {
-        Command::Build(arguments) => commands::build::run(&arguments, environment),
+        Command::Build(arguments) => {
+            let arguments = settings::build::with_context(*arguments, environment)?;
+            commands::build::run(&arguments, environment)
+        }
         Command::Check(arguments) => commands::check::run(&arguments, environment),
         Command::Login(arguments) => {
             runtime()?.block_on(commands::login::login(&arguments, environment))
@@ -90,8 +99,24 @@ fn dispatch(command: Command, environment: &Environment) -> Result<(), Failure> 
         Command::Prune(arguments) => commands::images::prune(&arguments, environment),
         Command::Cache(_) => Err(Failure::not_built("`strata cache`")),
         Command::Doctor(arguments) => commands::doctor::run(&arguments, environment),
-        Command::Executor(_) => Err(Failure::not_built("`strata executor`")),
+        Command::Executor(arguments) => commands::executor::run(*arguments, environment),
         Command::Version(arguments) => commands::version::run(&arguments),
+    }
+}
+
+/// Says what is wrong with the command line, or gives the help that was asked for.
+fn not_parsed(error: &clap::Error, words: &[OsString]) -> Exit {
+    // Where this cannot be written, nobody is left who could be told.
+    let _ = error.print();
+    let word = |at: usize| words.get(at).and_then(|word| word.to_str()).unwrap_or_default();
+    let executor = word(1) == "executor";
+    if called::is_shell(word(if executor { 2 } else { 1 })) {
+        streams::talk("\nThere is no shell in this image; the one for jobs, `:debug`, has one.\n");
+    }
+    match (error.use_stderr(), executor) {
+        (false, _) => Exit::Done,
+        (true, true) => Exit::Failed,
+        (true, false) => Exit::Usage,
     }
 }
 

@@ -64,7 +64,9 @@ fn environment_page_is_current() {
     }
     text.push_str(
         "\n`--build-arg KEY`, `--secret id=ID` and `--secret id=ID,env=NAME` read the variables that \
-         they name.\n",
+         they name.\n\n`strata executor` reads the `KANIKO_…` variables that its help names beside their options, and \
+         for a context of `git://` `GIT_TOKEN`, or `GIT_USERNAME` and `GIT_PASSWORD`, and \
+         `GIT_PULL_METHOD=http`.\n",
     );
     hold("environment.md", &text);
 }
@@ -79,6 +81,8 @@ fn exit_code_page_is_current() {
         writeln!(text, "| {} | {} |", exit.code(), exit.meaning())
             .expect("a string takes everything");
     }
+    writeln!(text, "| 1–255 | {} |", Exit::Command(1).meaning())
+        .expect("a string takes everything");
     hold("exit-codes.md", &text);
 }
 

@@ -19,6 +19,8 @@ pub(crate) mod line;
 pub(crate) mod output;
 pub(crate) mod plain;
 pub(crate) mod quiet;
+pub(crate) mod sections;
+pub(crate) mod stamped;
 pub(crate) mod state;
 pub(crate) mod tty;
 pub(crate) mod unit;

@@ -6,6 +6,8 @@
 pub(crate) mod build;
 pub(crate) mod context;
 pub(crate) mod dockerfile;
+pub(crate) mod executor;
+pub(crate) mod gitlab;
 pub(crate) mod lint;
 pub(crate) mod progress;
 pub(crate) mod registry;

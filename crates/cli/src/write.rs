@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::diagnostic::Failure;
 
 /// Replaces a file, by way of a temporary one beside it. What is no plain file (`/dev/stdout`, a
-/// named pipe) is written to in place.
+/// named pipe) is written to in place, and so is a file that cannot be replaced but written: in a Pod
+/// `/dev/termination-log` is a mount of its own.
 pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
 
@@ -19,14 +20,23 @@ pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new()
+    let replaced = tempfile::Builder::new()
         .prefix(".strata-")
         .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(directory)
-        .map_err(failure)?;
-    file.write_all(bytes).map_err(failure)?;
-    file.persist(path).map_err(|error| failure(error.error))?;
-    Ok(())
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.persist(path).map_err(|error| error.error).map(drop)
+        });
+    match replaced {
+        Err(_) if path.exists() => in_place(path, bytes).map_err(failure),
+        other => other.map_err(failure),
+    }
+}
+
+fn in_place(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).truncate(true).open(path)?;
+    file.write_all(bytes)
 }
 
 #[cfg(test)]

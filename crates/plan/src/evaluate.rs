@@ -17,7 +17,7 @@ use crate::global::{self, Globals};
 use crate::head::{Heads, Target};
 use crate::op::Origin;
 use crate::plan::{ImageId, Plan, PlannedImage, Stage, StageId};
-use crate::planner::{Answer, Answers};
+use crate::planner::{Answer, Answers, Targets};
 use crate::reach::Reach;
 use crate::request::{ImageSource, Request};
 use crate::scope::Scope;
@@ -54,7 +54,7 @@ pub(crate) fn evaluate(
     heads: &Heads,
     answers: &Answers,
     reach: Reach<'_>,
-    target: usize,
+    targets: &Targets,
     findings: &mut Findings,
 ) -> Plan {
     let numbers: Vec<usize> = reach.stages.keys().copied().collect();
@@ -75,7 +75,8 @@ pub(crate) fn evaluate(
     for (number, triggers) in &reach.stages {
         stages.push(stage::evaluate(&mut evaluation, *number, triggers));
     }
-    let target = evaluation.ids[&target];
+    let target = evaluation.ids[&targets.result];
+    let more_targets = targets.others.iter().map(|number| evaluation.ids[number]).collect();
     let images = evaluation.images;
     finish(&mut stages[target.index()], request);
     let mut warnings = request.dockerfile.warnings.clone();
@@ -90,6 +91,7 @@ pub(crate) fn evaluate(
         stages,
         images,
         target,
+        more_targets,
         warnings,
         sources,
         unused_arguments: global::unused(request),

@@ -54,6 +54,9 @@ pub struct Plan {
     pub images: Vec<PlannedImage>,
     /// The stage that is the result.
     pub target: StageId,
+    /// Stages that are built besides it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_targets: Vec<StageId>,
     /// Findings that do not stop the build, in source order.
     #[serde(skip)]
     pub warnings: Vec<Warning>,

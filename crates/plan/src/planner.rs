@@ -65,9 +65,9 @@ impl Planner {
         let globals = Globals::of(&request, &mut findings);
         let heads = Heads::of(&request, &globals, &mut findings);
         let mut sources = vec![request.source.clone()];
-        if let Some(target) = target(&request, &mut findings) {
+        if let Some(targets) = Targets::of(&request, &mut findings) {
             let answers = Answers::new();
-            let roots = roots(&request, target);
+            let roots = targets.roots(&request);
             let reach = Reach::of(&request, &heads, &answers, roots, &mut findings);
             for number in reach.stages.keys() {
                 check::literals(&request.dockerfile, *number, &mut findings);
@@ -84,8 +84,8 @@ impl Planner {
         let mut findings = Findings::default();
         let globals = Globals::of(request, &mut findings);
         let heads = Heads::of(request, &globals, &mut findings);
-        let target = target(request, &mut findings).unwrap_or_default();
-        let roots = roots(request, target);
+        let targets = Targets::of(request, &mut findings).unwrap_or_default();
+        let roots = targets.roots(request);
         let reach = Reach::of(request, &heads, &self.images, roots, &mut findings);
         let wanted = reach.wanted();
         if !findings.errors.is_empty() {
@@ -94,7 +94,8 @@ impl Planner {
         if !wanted.is_empty() {
             return Ok(Progress::Needs(wanted));
         }
-        let plan = evaluate(request, &globals, &heads, &self.images, reach, target, &mut findings);
+        let plan =
+            evaluate(request, &globals, &heads, &self.images, reach, &targets, &mut findings);
         if request.dockerfile.lint.error {
             for warning in &plan.warnings {
                 let (rule, message) = (warning.rule.name(), warning.message.clone());
@@ -131,24 +132,47 @@ pub(crate) fn refuse(errors: Vec<PlanError>, sources: Vec<Source>) -> Result<(),
     if errors.is_empty() { Ok(()) } else { Err(PlanErrors { errors, sources }) }
 }
 
-/// The stages that all others are looked at for.
-fn roots(request: &Request, target: usize) -> Vec<usize> {
-    if request.all_stages { (0..request.dockerfile.stages.len()).collect() } else { vec![target] }
+/// The stages that are asked for, by their numbers in the Dockerfile.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Targets {
+    pub(crate) result: usize,
+    pub(crate) others: Vec<usize>,
 }
 
-/// The stage that is asked for, by its number in the Dockerfile.
+impl Targets {
+    fn of(request: &Request, findings: &mut Findings) -> Option<Self> {
+        let result = target(request, findings)?;
+        let others = request.more_targets.iter();
+        let others = others.map(|asked| stage(request, asked, findings)).collect::<Option<_>>()?;
+        Some(Self { result, others })
+    }
+
+    /// The stages that all others are looked at for.
+    fn roots(&self, request: &Request) -> Vec<usize> {
+        if request.all_stages {
+            return (0..request.dockerfile.stages.len()).collect();
+        }
+        std::iter::once(self.result).chain(self.others.iter().copied()).collect()
+    }
+}
+
+/// The stage that is the result, by its number in the Dockerfile.
 pub(crate) fn target(request: &Request, findings: &mut Findings) -> Option<usize> {
+    match &request.target {
+        Some(asked) => stage(request, asked, findings),
+        None => request.dockerfile.stages.len().checked_sub(1),
+    }
+}
+
+fn stage(request: &Request, asked: &str, findings: &mut Findings) -> Option<usize> {
     let stages = &request.dockerfile.stages;
-    let Some(asked) = &request.target else {
-        return stages.len().checked_sub(1);
-    };
     let by_name = request.dockerfile.stage_by_name(asked, usize::MAX);
     let by_number = || asked.parse().ok().filter(|number| *number < stages.len());
     let found = by_name.or_else(by_number);
     if found.is_none() {
         let names = stages.iter().filter_map(|stage| stage.name());
         let help = did_you_mean(&asked.to_lowercase(), names);
-        findings.error_of_request(PlanErrorKind::UnknownTarget { target: asked.clone() }, help);
+        findings.error_of_request(PlanErrorKind::UnknownTarget { target: asked.to_owned() }, help);
     }
     found
 }

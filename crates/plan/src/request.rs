@@ -40,6 +40,8 @@ pub struct Request {
     pub build_args: BTreeMap<String, String>,
     /// `--target`: a name in any case, or a number.
     pub target: Option<String>,
+    /// Stages that are built besides it, by name or number: the build fails if one of them does.
+    pub more_targets: Vec<String>,
     /// Whether every stage is looked at, not only those that the target needs: for a check.
     pub all_stages: bool,
     /// What is left out of the main context, so that instructions that name it can be warned of.
@@ -79,6 +81,7 @@ impl Request {
             dockerfile,
             build_args: BTreeMap::new(),
             target: None,
+            more_targets: Vec::new(),
             all_stages: false,
             ignore: PatternSet::default(),
             context_epoch: None,

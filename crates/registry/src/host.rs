@@ -92,7 +92,7 @@ enum Approach {
 /// Holds the HTTP clients: one for most hosts, one for each host with settings of its own.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    usual: reqwest::Client,
+    usual: (HostSettings, reqwest::Client),
     special: BTreeMap<String, (HostSettings, reqwest::Client)>,
     ping_timeout: std::time::Duration,
 }
@@ -101,7 +101,7 @@ impl Connections {
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let roots = tls::load_roots(&settings.roots)?;
         let client = |host: &HostSettings| http_client(settings, tls::configure(&roots, host)?);
-        let usual = client(&HostSettings::default())?;
+        let usual = (settings.others.clone(), client(&settings.others)?);
         let mut special = BTreeMap::new();
         for (name, host) in &settings.hosts {
             special.insert(name.clone(), (host.clone(), client(host)?));
@@ -110,12 +110,12 @@ impl Connections {
     }
 
     pub(crate) fn settings(&self, registry: &str) -> Option<&HostSettings> {
-        self.special.get(registry).map(|(settings, _)| settings)
+        self.special.get(registry).or(Some(&self.usual)).map(|(settings, _)| settings)
     }
 
     /// Finds the client for a URL, whoever named it.
     pub(crate) fn client(&self, url: &Url) -> &reqwest::Client {
-        self.special.get(&registry_of(url)).map_or(&self.usual, |(_, client)| client)
+        self.special.get(&registry_of(url)).map_or(&self.usual.1, |(_, client)| client)
     }
 
     /// Is true if what is secret, or not verified otherwise, may go to a URL.

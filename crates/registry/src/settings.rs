@@ -14,6 +14,8 @@ pub struct Settings {
     /// Exceptions by registry, as `host[:port]` in the spelling of references (`docker.io` for Docker Hub).
     /// Hosts that a registry redirects to are looked up here too.
     pub hosts: BTreeMap<String, HostSettings>,
+    /// What holds for every host that is not among `hosts`.
+    pub others: HostSettings,
     /// Which certificate authorities are believed, everywhere.
     pub roots: TrustedRoots,
     /// How often and when a request is repeated.
@@ -29,6 +31,7 @@ impl Default for Settings {
         Self {
             user_agent: concat!("strata/", env!("CARGO_PKG_VERSION")).to_owned(),
             hosts: BTreeMap::new(),
+            others: HostSettings::default(),
             roots: TrustedRoots::default(),
             retry: RetryPolicy::default(),
             proxies: Proxies::default(),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
@@ -53,6 +54,8 @@ struct Inner {
     local: Local,
     events: Arc<dyn Events>,
     freshness: Freshness,
+    /// Layouts that are looked into before a blob is downloaded.
+    preferred: Mutex<Vec<Arc<Layout>>>,
     /// Where blobs that are not here can be had.
     places: Mutex<HashMap<Digest, Place>>,
     indexes: Mutex<HashMap<DiffId, Arc<Index>>>,
@@ -88,6 +91,7 @@ impl LazyImages {
             local,
             events,
             freshness,
+            preferred: Mutex::default(),
             places: Mutex::default(),
             indexes: Mutex::default(),
             published: Mutex::default(),
@@ -97,6 +101,18 @@ impl LazyImages {
             slots: Semaphore::new(TRANSFERS),
             processors: Semaphore::new(processors),
         }))
+    }
+
+    /// Takes blobs from an OCI layout, where it has them, before they are downloaded. Blocking.
+    pub fn prefer_layout(&self, directory: &Path) -> Result<(), ReadError> {
+        let layout = Arc::new(Layout::open(directory)?);
+        self.0.preferred.lock().unwrap_or_else(PoisonError::into_inner).push(layout);
+        Ok(())
+    }
+
+    fn preferred(&self, blob: &Descriptor) -> Option<Arc<Layout>> {
+        let preferred = self.0.preferred.lock().unwrap_or_else(PoisonError::into_inner);
+        preferred.iter().find(|layout| layout.has_blob(blob)).cloned()
     }
 
     fn place(&self, digest: Digest) -> Option<Place> {
@@ -118,6 +134,10 @@ impl LazyImages {
     }
 
     async fn remote_stream(&self, blob: &Descriptor) -> Result<ByteStream, ReadError> {
+        let (images, wanted) = (self.clone(), blob.clone());
+        if let Some(layout) = blocking(move || images.preferred(&wanted)).await {
+            return layout.blob(blob).await;
+        }
         match self.place(blob.digest) {
             Some(Place::Repository(repository)) => Ok(stream(&self.0.client, &repository, blob)),
             Some(Place::Layout(layout)) => layout.blob(blob).await,

@@ -195,13 +195,16 @@ fn started_again() -> Option<(Entry, PathBuf)> {
 }
 
 /// Enters a user namespace with a mount namespace, and starts this program again in it, with the
-/// same arguments and environment and umask 022. Returns only with an error.
+/// same environment and umask 022. Returns only with an error.
+///
+/// The arguments are those of the new process: a program that takes them differently by the name it
+/// is called by has another one inside.
 ///
 /// Where root inside is another user outside, the state directory is given to that one first.
 ///
 /// Must be called with a single thread, and not when [`inside`] says so already. After an error this
 /// process may be in a half-made namespace, and should end.
-pub fn enter(entry: Entry, state: &Path) -> EnterError {
+pub fn enter(entry: Entry, state: &Path, arguments: &[OsString]) -> EnterError {
     let entered = match entry.mode {
         Mode::Shifted => hand_over(state).and_then(|()| enter_namespaces(entry.mode)),
         Mode::Identity | Mode::Subordinate | Mode::Single | Mode::MountsOnly => {
@@ -211,7 +214,6 @@ pub fn enter(entry: Entry, state: &Path) -> EnterError {
     if let Err(error) = entered {
         return error;
     }
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let source = Command::new("/proc/self/exe").arg0(entry.argument(state)).args(arguments).exec();
     EnterError::Restart { source }
 }

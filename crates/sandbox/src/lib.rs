@@ -22,7 +22,7 @@
 //! match enter::inside() {
 //!     Some(entry) => probe::isolation(entry)? // root over the ids of the user namespace: build
 //!     None => match probe::choose(&host)? {
-//!         Choice::Enter(entry) => return Err(enter::enter(entry, state)), // starts this program again, inside
+//!         Choice::Enter(entry) => return Err(enter::enter(entry, state, &arguments)), // again, inside
 //!         Choice::Chroot => Box::new(Chroot::new()?),            // builds here
 //!     }
 //! }

@@ -1,6 +1,6 @@
 //! `strata build` and `strata check`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +62,59 @@ pub(crate) struct BuildArgs {
     /// looked up or run; with `--progress json` as JSON. Nothing is built or written.
     #[arg(long, help_heading = "Progress")]
     pub(crate) dry_run: bool,
+    /// What no option of this command says.
+    #[arg(skip)]
+    pub(crate) extra: Extra,
+}
+
+/// What the command lines of other builders can ask for, and that of `strata build` cannot.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    /// The directory of the context that is the context.
+    pub(crate) context_directory: Option<PathBuf>,
+    /// Whether servers of repositories may show any certificate.
+    pub(crate) git_unchecked: bool,
+    /// Stages that are built besides the target.
+    pub(crate) more_targets: Vec<String>,
+    /// OCI layouts whose blobs are taken before those of registries.
+    pub(crate) layouts: Vec<PathBuf>,
+    /// What RUN writes there stays out of the image.
+    pub(crate) ignored_paths: Vec<String>,
+    /// Whether the build's own layers become one.
+    pub(crate) single_layer: bool,
+    /// Whether a tag that cannot be moved is left as it is.
+    pub(crate) keep_immutable_tags: bool,
+    /// More files for scripts.
+    pub(crate) result_files: Vec<ResultFile>,
+    pub(crate) exit_codes: ExitCodes,
+    /// What is said before the build begins.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A file that says what was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResultFile {
+    pub(crate) kind: ResultFileKind,
+    pub(crate) path: PathBuf,
+}
+
+/// What stands in such a file, one line for each name of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResultFileKind {
+    /// `REPOSITORY@DIGEST`
+    NamesWithDigest,
+    /// `REPOSITORY:TAG@DIGEST`
+    TagsWithDigest,
+}
+
+/// What a failed build's exit code is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ExitCodes {
+    /// The kind of the failure.
+    #[default]
+    OfKind,
+    /// That of the command that failed, else 1: as kaniko.
+    OfCommand,
 }
 
 /// What is built.
@@ -69,8 +122,10 @@ pub(crate) struct BuildArgs {
 #[command(next_help_heading = "What is built")]
 pub(crate) struct InputArgs {
     /// The build context: a directory, an archive, or `-`
+    ///
+    /// In a job of GitLab it may be left out: it is then what GitLab checked out.
     #[arg(value_name = "CONTEXT", value_hint = ValueHint::AnyPath)]
-    pub(crate) context: OsString,
+    pub(crate) context: Option<OsString>,
     /// The Dockerfile: a path, or `-` for standard input
     ///
     /// A path is tried as given, then in the context. The default is `Dockerfile`, then
@@ -104,6 +159,13 @@ pub(crate) struct InputArgs {
     /// Resolve base images anew even if the local store has them
     #[arg(long)]
     pub(crate) pull: bool,
+}
+
+impl InputArgs {
+    /// The context as it is written.
+    pub(crate) fn operand(&self) -> &OsStr {
+        self.context.as_deref().unwrap_or(OsStr::new("."))
+    }
 }
 
 /// What becomes of the result.

@@ -30,6 +30,15 @@ pub(crate) struct RegistryArgs {
     /// `$HOME/.docker/config.json`, then those of other container tools.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) authfile: Option<PathBuf>,
+    /// Try a request again as often where the network or the registry fails; default 5
+    #[arg(long, value_name = "N")]
+    pub(crate) registry_retries: Option<u32>,
+    /// Pull from mirrors only, where a registry has some
+    #[arg(skip)]
+    pub(crate) mirrors_only: bool,
+    /// Check no certificate, but those of these.
+    #[arg(skip)]
+    pub(crate) unchecked_except: Option<Vec<String>>,
 }
 
 /// Writes credentials for a registry, after trying them

@@ -5,17 +5,20 @@ mod contexts;
 mod fetch;
 mod isolate;
 mod outputs;
+mod reports;
 mod work;
 
 use std::path::Path;
 
 use strata_sandbox::{Cancel, enter};
 
-use crate::args::build::BuildArgs;
+use crate::args::build::{BuildArgs, ExitCodes};
+use crate::commands::executor::exit_as_kaniko;
 use crate::commands::progress::shown;
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::settings::progress::Progress;
 use crate::settings::{build as settings, progress, state_directory};
 use crate::streams;
 
@@ -41,6 +44,11 @@ pub(crate) fn run(arguments: &BuildArgs, environment: &Environment) -> Result<()
         }
     };
     let isolation = isolate::enter(arguments, &state)?;
+    if progress != Progress::Quiet {
+        for note in &arguments.extra.notes {
+            streams::talk(&format!("note: {note}\n"));
+        }
+    }
     let wiring = work::Wiring { arguments, environment, state: &state, isolation, progress };
     let runtime = crate::runtime()?;
     let result = if arguments.dry_run {
@@ -60,7 +68,14 @@ async fn build(wiring: work::Wiring<'_>) -> Result<(), Failure> {
         Failure::new(Exit::Host, diagnostic)
     })?;
     let (asked, stopped) = tokio::sync::watch::channel(false);
-    let work = |events| work::build(wiring, events, cancel.clone(), stopped);
+    let exit_codes = wiring.arguments.extra.exit_codes;
+    let work = |events| async {
+        let built = work::build(wiring, events, cancel.clone(), stopped).await;
+        built.map_err(|failure| match exit_codes {
+            ExitCodes::OfKind => failure,
+            ExitCodes::OfCommand => exit_as_kaniko(failure),
+        })
+    };
     let stop = || {
         cancel.cancel();
         asked.send_replace(true);

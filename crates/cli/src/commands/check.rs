@@ -4,7 +4,7 @@ mod offers;
 mod report;
 mod survey;
 
-use strata_plan::outline;
+use strata_plan::{Plan, outline};
 
 use crate::args::build::{BuildArgs, CheckArgs, CheckFormat};
 use crate::diagnostic::{Failure, fold, text};
@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &CheckArgs, environment: &Environment) -> Result<()
     match arguments.format {
         CheckFormat::Text => talk(&survey, environment),
         CheckFormat::Json => streams::data(&report::json(&survey))?,
-        CheckFormat::Gitlab => streams::data(&report::gitlab(&survey))?,
+        CheckFormat::Gitlab => streams::data(&report::gitlab(&survey, None))?,
     }
     verdict(&survey)
 }
@@ -59,6 +59,11 @@ pub(crate) fn call(
     }
 }
 
+/// A report for GitLab of a build's own findings; the Dockerfile is called `name` in the project.
+pub(crate) fn code_quality(plan: &Plan, name: &str) -> String {
+    report::gitlab(&survey::of_plan(plan), Some(name))
+}
+
 fn surveyed(subject: &Subject<'_>, environment: &Environment) -> Result<Survey, Failure> {
     let text = subject.read(environment)?;
     let survey = survey::survey(subject, &text, environment)?;
@@ -78,7 +83,7 @@ fn talk(survey: &Survey, environment: &Environment) {
 
 fn verdict(survey: &Survey) -> Result<(), Failure> {
     if survey.failed {
-        return Err(Failure { diagnostics: Vec::new(), exit: Exit::Failed });
+        return Err(Failure::of(Exit::Failed, Vec::new()));
     }
     Ok(())
 }

@@ -166,11 +166,7 @@ pub(crate) fn remove(arguments: &RmArgs, environment: &Environment) -> Result<()
             )));
         }
     }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure { diagnostics: missing, exit: Exit::Failed })
-    }
+    if missing.is_empty() { Ok(()) } else { Err(Failure::of(Exit::Failed, missing)) }
 }
 
 /// `strata prune`.

@@ -16,8 +16,17 @@ const LONGEST: u64 = 64 << 10;
 
 /// Asks the registry, then writes the credentials.
 pub(crate) async fn login(arguments: &LoginArgs, environment: &Environment) -> Result<(), Failure> {
+    with_password(arguments, None, environment).await
+}
+
+/// The same with a password that stands on the command line.
+pub(crate) async fn with_password(
+    arguments: &LoginArgs,
+    password: Option<&str>,
+    environment: &Environment,
+) -> Result<(), Failure> {
     let file = registry::login_file(arguments.access.authfile.as_ref(), environment)?;
-    let credential = credential(arguments)?;
+    let credential = credential(arguments, password)?;
     let settings = registry::settings(&arguments.access, environment);
     let client = Client::new(&settings, Credentials::anonymous())
         .map_err(|error| Failure::new(Exit::Usage, Diagnostic::of(&error)))?;
@@ -56,13 +65,15 @@ pub(crate) async fn logout(
     Ok(())
 }
 
-fn credential(arguments: &LoginArgs) -> Result<Credential, Failure> {
+fn credential(arguments: &LoginArgs, password: Option<&str>) -> Result<Credential, Failure> {
     let Some(username) = &arguments.username else {
         return Err(
             Failure::usage("the name of the user is missing").help("give it with `--username`")
         );
     };
-    let password = if arguments.password_stdin {
+    let password = if let Some(password) = password {
+        Secret::new(password)
+    } else if arguments.password_stdin {
         from_stdin()?
     } else if io::stdin().is_terminal() {
         prompt(&format!("Password of `{username}` at `{}`: ", arguments.registry))?

@@ -12,10 +12,12 @@ use crate::interrupt::{Ended, Interrupts};
 use crate::render::json::Json;
 use crate::render::plain::Plain;
 use crate::render::quiet::Quiet;
+use crate::render::sections::Sections;
+use crate::render::stamped::{self, Stamped};
 use crate::render::tty::Tty;
 use crate::render::view::Size;
 use crate::render::{Renderer, Showing};
-use crate::settings::progress::{Progress, colour};
+use crate::settings::progress::{Lines, Progress, colour};
 use crate::streams;
 
 /// Runs work and shows its events. `stop` is called when a signal asks the work to end.
@@ -48,7 +50,14 @@ fn renderer(progress: Progress, environment: &Environment) -> Box<dyn Renderer> 
     let colour = colour(environment, streams::talk_is_terminal());
     match progress {
         Progress::Tty => Box::new(Tty::new(std::io::stderr(), colour, Box::new(size))),
-        Progress::Plain => Box::new(Plain::new(std::io::stderr(), colour)),
+        Progress::Plain(Lines::Bare) => Box::new(Plain::new(std::io::stderr(), colour)),
+        Progress::Plain(Lines::Stamped) => {
+            Box::new(Plain::new(Stamped::new(std::io::stderr(), stamped::utc), colour))
+        }
+        Progress::Plain(Lines::InSections) => {
+            let now = || jiff::Timestamp::now().as_second();
+            Box::new(Sections::new(std::io::stderr(), colour, now))
+        }
         Progress::Json => Box::new(Json::new(std::io::stdout())),
         Progress::Quiet => Box::new(Quiet::new(std::io::stdout())),
     }

@@ -7,7 +7,7 @@ use strata_build::{BuildError, ErrorKind, MissingReason, PlanningError};
 use strata_dockerfile::{ParseErrors, Source, Span};
 use strata_plan::PlanErrors;
 use strata_registry::RegistryError;
-use strata_sandbox::RunError;
+use strata_sandbox::{Exit as CommandExit, RunError};
 
 use super::{Diagnostic, Failure};
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ pub(crate) fn parse_errors(source: &Source, errors: &ParseErrors) -> Failure {
         .iter()
         .map(|error| Diagnostic::of(error).at(source, error.span).helped(error.help.clone()))
         .collect();
-    Failure { diagnostics, exit: Exit::Failed }
+    Failure::of(Exit::Failed, diagnostics)
 }
 
 /// Everything that keeps a Dockerfile from being planned.
@@ -36,7 +36,7 @@ pub(crate) fn plan_errors(errors: &PlanErrors) -> Failure {
             placed(diagnostic, &errors.sources, error.span)
         })
         .collect();
-    Failure { diagnostics, exit: Exit::Failed }
+    Failure::of(Exit::Failed, diagnostics)
 }
 
 /// Why there is no plan.
@@ -56,7 +56,21 @@ pub(crate) fn planning_error(error: &PlanningError, source: &Source) -> Failure 
 /// Why a build ended without an image. `sources` are those of its plan.
 pub(crate) fn build_error(error: &BuildError, sources: &[Source]) -> Failure {
     let diagnostic = placed(Diagnostic::of(&error.kind), sources, error.span);
-    Failure::new(exit_of_build(&error.kind), explained(diagnostic, &error.kind))
+    let failure = Failure::new(exit_of_build(&error.kind), explained(diagnostic, &error.kind));
+    Failure { command: command_exit(&error.kind), ..failure }
+}
+
+/// The code of a command that failed; a signal counts as shells count it.
+fn command_exit(kind: &ErrorKind) -> Option<u8> {
+    match kind {
+        ErrorKind::CommandFailed { exit: CommandExit::Code(code), .. } => {
+            u8::try_from(*code).ok().filter(|code| *code != 0)
+        }
+        ErrorKind::CommandFailed { exit: CommandExit::Signal(signal), .. } => {
+            u8::try_from(128 + *signal).ok()
+        }
+        _ => None,
+    }
 }
 
 /// Adds what only one kind of error knows.
@@ -144,8 +158,6 @@ fn position(sources: &[Source], span: Span) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
-    use strata_sandbox::Exit as CommandExit;
-
     use strata_build::ports::PortError;
 
     use super::*;
@@ -192,7 +204,7 @@ mod tests {
             exit: CommandExit::Code(2),
             tail: vec!["no rule".into()],
         });
-        assert_eq!(failure.exit, Exit::Failed);
+        assert_eq!((failure.exit, failure.command), (Exit::Failed, Some(2)));
         assert_snapshot!(rendered(&failure), @"
     error: the command `make` exited with code 2
      --> Dockerfile:2:6

@@ -14,6 +14,7 @@ use crate::args::build::{BuildArgs, NetworkMode};
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::{Environment, variable};
 use crate::exit::Exit;
+use crate::settings::gitlab::GitLab;
 use crate::value::key_value::{self, KeyValue};
 use crate::value::output::{Output, OutputKind};
 use crate::value::secret::SecretSource;
@@ -21,6 +22,20 @@ use crate::value::ssh::Ssh;
 
 /// What `BuildKit` takes for a secret at most, and so what Dockerfiles can count on.
 const LARGEST_SECRET: u64 = 500 << 10;
+
+/// Says where the context is if nobody did: only GitLab has a place for it.
+pub(crate) fn with_context(
+    mut arguments: BuildArgs,
+    environment: &Environment,
+) -> Result<BuildArgs, Failure> {
+    if arguments.input.context.is_none() {
+        let context = GitLab::of(environment)?.context(environment).ok_or_else(|| {
+            Failure::usage("the build context is missing").help("name it: `strata build .`")
+        })?;
+        arguments.input.context = Some(context.into());
+    }
+    Ok(arguments)
+}
 
 /// Refuses what the contract has and the engine does not, before anything is read.
 pub(crate) fn refuse_unbuilt(arguments: &BuildArgs) -> Result<(), Failure> {
@@ -34,12 +49,22 @@ pub(crate) fn refuse_unbuilt(arguments: &BuildArgs) -> Result<(), Failure> {
     {
         return Err(Failure::not_built(&format!("`--build-context {name}=…` with {what}")));
     }
-    let context = crate::value::context::operand(&arguments.input.context);
+    let context = crate::value::context::operand(arguments.input.operand());
     if let Some(what) = context.not_built() {
         return Err(Failure::not_built(what).help("clone or download it, and give the directory"));
     }
-    if super::dockerfile::both_from_stdin(&arguments.input.context, arguments.input.file.as_ref()) {
+    if super::dockerfile::both_from_stdin(arguments.input.operand(), arguments.input.file.as_ref())
+    {
         return Err(Failure::usage("the context and the Dockerfile cannot both be standard input"));
+    }
+    let extra = &arguments.extra;
+    for (asked, what) in [
+        (!extra.ignored_paths.is_empty(), "`--ignore-path`"),
+        (extra.keep_immutable_tags, "`--push-ignore-immutable-tag-errors`"),
+    ] {
+        if asked {
+            return Err(Failure::not_built(what));
+        }
     }
     Ok(())
 }
@@ -191,7 +216,11 @@ pub(crate) fn ssh(
 
 /// The git program with no more of the environment than it needs. Its prompts, its configuration and the
 /// user's home are none of a build's business.
-pub(crate) fn git(environment: &Environment, ssh: &BTreeMap<String, PathBuf>) -> Git {
+pub(crate) fn git(
+    arguments: &BuildArgs,
+    environment: &Environment,
+    ssh: &BTreeMap<String, PathBuf>,
+) -> Git {
     let proxies = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
     let upper = proxies.map(str::to_uppercase);
     let trust = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -201,7 +230,10 @@ pub(crate) fn git(environment: &Environment, ssh: &BTreeMap<String, PathBuf>) ->
     // OpenSSL and git have names of their own for the same thing.
     let authorities = environment.get(variable::SSL_CERT_FILE);
     let authorities = authorities.map(|file| ("GIT_SSL_CAINFO".to_owned(), file.to_owned()));
-    let git = Git::new(given.chain(authorities));
+    // Said for this build, so it holds for each of its servers.
+    let unchecked = arguments.extra.git_unchecked;
+    let unchecked = unchecked.then(|| ("GIT_SSL_NO_VERIFY".to_owned(), "1".into()));
+    let git = Git::new(given.chain(authorities).chain(unchecked));
     match ssh.get("default") {
         Some(socket) => git.with_variable("SSH_AUTH_SOCK", socket),
         None => git,

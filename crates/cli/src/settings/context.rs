@@ -30,6 +30,20 @@ impl OpenedContext {
         Self { path, dockerfile: None, _unpacked: Some(whole) }
     }
 
+    /// Takes a directory of the context for the context. A link must not lead out of it.
+    pub(crate) fn enter(&mut self, directory: &Path) -> Result<(), Failure> {
+        let inside = self.path.join(directory.strip_prefix("/").unwrap_or(directory));
+        let unreadable = |error: io::Error| Failure::file("open the context's", directory, &error);
+        let whole = self.path.canonicalize().map_err(unreadable)?;
+        let real = inside.canonicalize().map_err(unreadable)?;
+        if !real.starts_with(&whole) || !real.is_dir() {
+            let message = format!("`{}` is no directory of the context", directory.display());
+            return Err(Failure::new(Exit::Failed, Diagnostic::error(message)));
+        }
+        self.path = inside;
+        Ok(())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -203,6 +217,28 @@ mod tests {
             piped(Cursor::new("FROM a"), Path::new("-"), scratch.path()).expect("is a text");
         assert_eq!(opened.dockerfile.as_deref(), Some(&b"FROM a"[..]));
         assert_eq!(std::fs::read_dir(opened.path()).expect("is a directory").count(), 0);
+    }
+
+    #[test]
+    fn context_can_be_a_directory_of_itself() {
+        let whole = tempfile::tempdir().expect("a temporary directory can be made");
+        std::fs::create_dir_all(whole.path().join("a/b")).expect("is new");
+        std::fs::write(whole.path().join("f"), "").expect("can be written");
+        std::os::unix::fs::symlink("/", whole.path().join("l")).expect("is new");
+        for (directory, expected) in [
+            ("a/b", Some("a/b")),
+            ("/a", Some("a")),
+            ("f", None),
+            ("l", None),
+            ("..", None),
+            ("none", None),
+        ] {
+            let mut opened = open(&ContextSource::Local(whole.path().to_owned()), whole.path())
+                .expect("is a directory");
+            let entered =
+                opened.enter(Path::new(directory)).ok().map(|()| opened.path().to_owned());
+            assert_eq!(entered, expected.map(|path| whole.path().join(path)), "{directory}");
+        }
     }
 
     #[test]

@@ -20,6 +20,18 @@ pub(crate) struct Found {
     pub(crate) path: Option<PathBuf>,
 }
 
+impl Found {
+    /// How it is called in a project that it may be in.
+    pub(crate) fn name_in(&self, project: Option<PathBuf>) -> String {
+        let inside = |path: &PathBuf| {
+            let path = path.canonicalize().ok()?;
+            let project = project?.canonicalize().ok()?;
+            Some(path.strip_prefix(project).ok()?.display().to_string())
+        };
+        self.path.as_ref().and_then(inside).unwrap_or_else(|| self.source.name().to_owned())
+    }
+}
+
 /// What leaves files out of the context: the name of the file, and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IgnoreText {
@@ -106,6 +118,14 @@ pub(crate) fn ignore_of_context(context: &Path) -> Result<Option<IgnoreText>, Fa
     first_ignore(None, context)
 }
 
+/// Leaves out one more.
+pub(crate) fn ignoring(ignore: Option<IgnoreText>, pattern: &str) -> IgnoreText {
+    let name = format!("the directory `{pattern}` of reports");
+    let mut ignore = ignore.unwrap_or(IgnoreText { name, text: Vec::new() });
+    ignore.text.extend_from_slice(format!("\n{pattern}\n").as_bytes());
+    ignore
+}
+
 fn first_ignore(beside: Option<PathBuf>, context: &Path) -> Result<Option<IgnoreText>, Failure> {
     for path in beside.into_iter().chain([context.join(".dockerignore")]) {
         match std::fs::File::open(&path) {
@@ -157,7 +177,7 @@ fn source(name: &str, bytes: Vec<u8>) -> Result<Source, Failure> {
 }
 
 /// Whether both the context and the Dockerfile would be read from standard input.
-pub(crate) fn both_from_stdin(context: &OsString, file: Option<&OsString>) -> bool {
+pub(crate) fn both_from_stdin(context: &OsStr, file: Option<&OsString>) -> bool {
     context == "-" && file.is_some_and(|file| file == "-")
 }
 

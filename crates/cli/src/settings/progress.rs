@@ -4,14 +4,26 @@ use crate::args::{ProgressArgs, ProgressMode};
 use crate::diagnostic::Failure;
 use crate::environment::{Environment, variable};
 use crate::render::line::Colour;
+use crate::settings::gitlab::{GitLab, Part};
 
 /// One way to show a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Tty,
-    Plain,
+    Plain(Lines),
     Json,
     Quiet,
+}
+
+/// What plain lines have besides their text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Lines {
+    #[default]
+    Bare,
+    /// The time before each.
+    Stamped,
+    /// Marks by which GitLab folds those of a stage.
+    InSections,
 }
 
 /// Decides how progress is shown. `terminal` is whether standard error is one.
@@ -25,10 +37,16 @@ pub(crate) fn progress(
         (false, Some(mode)) => mode,
         (false, None) => of_environment(environment)?,
     };
+    let sections = GitLab::of(environment)?.does(Part::Sections) && mode == ProgressMode::Auto;
+    let lines = match (arguments.timestamps, sections) {
+        (true, _) => Lines::Stamped,
+        (false, true) => Lines::InSections,
+        (false, false) => Lines::Bare,
+    };
     let live = terminal && environment.text(variable::TERM) != Some("dumb");
     Ok(match mode {
         ProgressMode::Auto | ProgressMode::Tty if live => Progress::Tty,
-        ProgressMode::Auto | ProgressMode::Plain => Progress::Plain,
+        ProgressMode::Auto | ProgressMode::Plain => Progress::Plain(lines),
         ProgressMode::Tty => {
             return Err(Failure::usage("`--progress tty` needs standard error to be a terminal")
                 .help("`--progress auto` takes what fits"));
@@ -56,7 +74,8 @@ fn of_environment(environment: &Environment) -> Result<ProgressMode, Failure> {
 pub(crate) fn colour(environment: &Environment, terminal: bool) -> Colour {
     let refused = environment.get(variable::NO_COLOR).is_some()
         || environment.text(variable::TERM) == Some("dumb");
-    if terminal && !refused { Colour::Always } else { Colour::Never }
+    let forced = environment.text(variable::CLICOLOR_FORCE).is_some_and(|value| value != "0");
+    if (terminal || forced) && !refused { Colour::Always } else { Colour::Never }
 }
 
 #[cfg(test)]
@@ -70,14 +89,19 @@ mod tests {
         let plain = Environment::from_pairs(&[("BUILDKIT_PROGRESS", "plain")]);
         let raw = Environment::from_pairs(&[("BUILDKIT_PROGRESS", "rawjson")]);
         let odd = Environment::from_pairs(&[("BUILDKIT_PROGRESS", "odd")]);
-        let mode = |mode| ProgressArgs { progress: Some(mode), quiet: false };
-        let quiet = ProgressArgs { progress: None, quiet: true };
+        let mode = |mode| ProgressArgs { progress: Some(mode), ..ProgressArgs::default() };
+        let gitlab = Environment::from_pairs(&[("GITLAB_CI", "true")]);
+        let stamped = ProgressArgs { timestamps: true, ..ProgressArgs::default() };
+        let quiet = ProgressArgs { quiet: true, ..ProgressArgs::default() };
         let unsaid = ProgressArgs::default();
         for (arguments, environment, terminal, expected) in [
             (unsaid, &none, true, Some(Progress::Tty)),
-            (unsaid, &none, false, Some(Progress::Plain)),
-            (unsaid, &dumb, true, Some(Progress::Plain)),
-            (unsaid, &plain, true, Some(Progress::Plain)),
+            (unsaid, &none, false, Some(Progress::Plain(Lines::Bare))),
+            (unsaid, &dumb, true, Some(Progress::Plain(Lines::Bare))),
+            (unsaid, &plain, true, Some(Progress::Plain(Lines::Bare))),
+            (unsaid, &gitlab, false, Some(Progress::Plain(Lines::InSections))),
+            (mode(ProgressMode::Plain), &gitlab, false, Some(Progress::Plain(Lines::Bare))),
+            (stamped, &gitlab, false, Some(Progress::Plain(Lines::Stamped))),
             (unsaid, &raw, true, Some(Progress::Json)),
             (unsaid, &odd, true, None),
             (mode(ProgressMode::Tty), &plain, true, Some(Progress::Tty)),
@@ -97,6 +121,9 @@ mod tests {
             (&[("NO_COLOR", "1")][..], true, Colour::Never),
             (&[("NO_COLOR", "")][..], true, Colour::Always),
             (&[("TERM", "dumb")][..], true, Colour::Never),
+            (&[("CLICOLOR_FORCE", "1")][..], false, Colour::Always),
+            (&[("CLICOLOR_FORCE", "0")][..], false, Colour::Never),
+            (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")][..], true, Colour::Never),
         ] {
             assert_eq!(colour(&Environment::from_pairs(pairs), terminal), expected, "{pairs:?}");
         }

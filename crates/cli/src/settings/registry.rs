@@ -32,6 +32,7 @@ pub(crate) fn settings(arguments: &RegistryArgs, environment: &Environment) -> S
     for mirror in &arguments.registry_mirror {
         let host = settings.hosts.entry(mirror.host.clone()).or_default();
         host.mirrors.push(Mirror { host: mirror.mirror.clone(), prefix: mirror.prefix.clone() });
+        host.mirrors_only = arguments.mirrors_only;
     }
     settings.roots = TrustedRoots {
         files: environment.path(variable::SSL_CERT_FILE).into_iter().collect(),
@@ -42,6 +43,20 @@ pub(crate) fn settings(arguments: &RegistryArgs, environment: &Environment) -> S
         additional_files: Vec::new(),
     };
     settings.proxies = proxies(environment);
+    if let Some(checked) = &arguments.unchecked_except {
+        for host in checked {
+            settings.hosts.entry(host.clone()).or_default();
+        }
+        settings.others.security = HostSecurity::Insecure;
+        for (name, host) in &mut settings.hosts {
+            if !checked.contains(name) {
+                host.security = HostSecurity::Insecure;
+            }
+        }
+    }
+    if let Some(retries) = arguments.registry_retries {
+        settings.retry.attempts = retries.saturating_add(1);
+    }
     settings
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Output {
     /// How the new layers are compressed, where this output says so.
     pub(crate) compression: Option<Compression>,
     pub(crate) compression_level: Option<i32>,
+    /// Whether the image has Docker's media types in place of OCI's.
+    pub(crate) docker_media_types: bool,
 }
 
 /// The kinds of outputs.
@@ -55,12 +57,15 @@ pub(crate) enum OutputError {
     Compression { value: String },
     #[error("`compression-level={value}` is not a number from {from} to {to}")]
     Level { value: String, from: i32, to: i32 },
+    #[error("`compression=zstd` needs `oci-mediatypes=true`: Docker's have no zstd")]
+    DockerZstd,
     #[error("`dest=-` writes to standard output, where a directory cannot go")]
     DirectoryToStdout,
 }
 
 const TYPES: [&str; 5] = ["registry", "oci", "docker", "local", "tar"];
-const KEYS: [&str; 5] = ["type", "dest", "tar", "compression", "compression-level"];
+const KEYS: [&str; 6] =
+    ["type", "dest", "tar", "compression", "compression-level", "oci-mediatypes"];
 
 /// Reads an output. `DIR` alone is `type=local,dest=DIR`, and `-` is `type=tar,dest=-`.
 pub(crate) fn parse(text: &str) -> Result<Output, OutputError> {
@@ -78,6 +83,7 @@ pub(crate) fn parse(text: &str) -> Result<Output, OutputError> {
     let mut archive = None;
     let mut compression = None;
     let mut level = None;
+    let mut oci = None;
     for (position, field) in fields.iter().enumerate() {
         match field.key.as_str() {
             "type" => kind = Some(type_name(field.required()?)?),
@@ -87,6 +93,7 @@ pub(crate) fn parse(text: &str) -> Result<Output, OutputError> {
             "tar" => archive = Some(field.truth()?),
             "compression" => compression = Some(compression_name(field.required()?)?),
             "compression-level" => level = Some(field.required()?),
+            "oci-mediatypes" => oci = Some(field.truth()?),
             _ => return Err(field.unknown(&KEYS).into()),
         }
     }
@@ -107,6 +114,7 @@ pub(crate) fn parse(text: &str) -> Result<Output, OutputError> {
         "local" | "tar" => {
             refuse("compression", compression.is_some())?;
             refuse("compression-level", level.is_some())?;
+            refuse("oci-mediatypes", oci.is_some())?;
             match (kind, needed?) {
                 ("local", "-") => return Err(OutputError::DirectoryToStdout),
                 ("local", directory) => OutputKind::Local { directory: directory.into() },
@@ -115,11 +123,15 @@ pub(crate) fn parse(text: &str) -> Result<Output, OutputError> {
         }
         _ => unreachable!("type_name gives only known types"),
     };
-    Ok(Output { kind, compression, compression_level: level })
+    let docker_media_types = oci == Some(false);
+    if docker_media_types && compression == Some(Compression::Zstd) {
+        return Err(OutputError::DockerZstd);
+    }
+    Ok(Output { kind, compression, compression_level: level, docker_media_types })
 }
 
 fn plain(kind: OutputKind) -> Output {
-    Output { kind, compression: None, compression_level: None }
+    Output { kind, compression: None, compression_level: None, docker_media_types: false }
 }
 
 fn known() -> String {
@@ -204,7 +216,12 @@ mod tests {
                     kind: OutputKind::Oci { destination: Destination::Directory("a".into()) },
                     compression: Some(Compression::Zstd),
                     compression_level: Some(19),
+                    docker_media_types: false,
                 }),
+            ),
+            (
+                "type=registry,oci-mediatypes=false",
+                Ok(Output { docker_media_types: true, ..plain(OutputKind::Registry) }),
             ),
         ];
         for (text, expected) in cases {

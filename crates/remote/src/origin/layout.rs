@@ -69,6 +69,11 @@ impl Layout {
         select(&self.directory, self.index.value(), selector)
     }
 
+    /// Whether a blob is there, as far as its size tells; its reader verifies it. Blocking.
+    pub(crate) fn has_blob(&self, blob: &Descriptor) -> bool {
+        fs::metadata(self.path(blob.digest)).is_ok_and(|found| found.len() == blob.size)
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         blob_path(&self.directory, digest)
     }

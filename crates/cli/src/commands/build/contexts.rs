@@ -10,11 +10,13 @@ use strata_dockerfile::IgnoreFile;
 use strata_plan::{ContextId, NamedContext};
 
 use super::fetch::Fetch;
-use crate::args::build::InputArgs;
+use crate::args::build::BuildArgs;
 use crate::diagnostic::{Diagnostic, Failure};
+use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::settings::context::{self, OpenedContext};
 use crate::settings::dockerfile::{self, Found, IgnoreText};
+use crate::settings::gitlab::{GitLab, Part, REPORTS};
 use crate::value::context::{ContextSource, operand};
 
 /// Everything that a build reads from this machine.
@@ -28,15 +30,27 @@ pub(super) struct Contexts {
 }
 
 /// Opens and scans every context. Blocks.
-pub(super) async fn open(arguments: &InputArgs, fetch: &Fetch) -> Result<Contexts, Failure> {
-    let main = open_one(&operand(&arguments.context), fetch).await?;
+pub(super) async fn open(
+    arguments: &BuildArgs,
+    environment: &Environment,
+    fetch: &Fetch,
+) -> Result<Contexts, Failure> {
+    let BuildArgs { input: arguments, extra, .. } = arguments;
+    let mut main = open_one(&operand(arguments.operand()), fetch).await?;
+    if let Some(directory) = &extra.context_directory {
+        main.enter(directory)?;
+    }
     let address = dockerfile::address(arguments.file.as_deref());
     let dockerfile = match (&main.dockerfile, address) {
         (_, Some(url)) => fetch.dockerfile(url).await?,
         (Some(text), None) => dockerfile::of_bytes(text.clone())?,
         (None, None) => dockerfile::read(arguments.file.as_deref(), main.path())?,
     };
-    let ignore = dockerfile::ignore(&dockerfile, main.path())?;
+    let mut ignore = dockerfile::ignore(&dockerfile, main.path())?;
+    if GitLab::of(environment)?.does(Part::Reports) {
+        // What one build of a job reports must not be in the context of the next.
+        ignore = Some(dockerfile::ignoring(ignore, REPORTS));
+    }
     let mut contexts = Contexts {
         dockerfile,
         by_number: BTreeMap::new(),

@@ -8,6 +8,7 @@ use strata_sandbox::probe::{self, Candidate, Choice, Host, Verdict};
 use strata_sandbox::{Chroot, Isolation, enter};
 
 use crate::args::build::BuildArgs;
+use crate::called::Called;
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::exit::Exit;
 
@@ -37,7 +38,11 @@ pub(super) fn enter(arguments: &BuildArgs, state: &Path) -> Result<Chosen, Failu
         Choice::Chroot => return changed_root().map(Ok),
     };
     // Does not return when it works.
-    let error = enter::enter(entry, state);
+    let words = match Called::of_process() {
+        Called::Strata(words) => words,
+        Called::Program { words, .. } => unreachable!("{words:?} became another program"),
+    };
+    let error = enter::enter(entry, state, words.get(1..).unwrap_or_default());
     let message = "cannot enter namespaces";
     let diagnostic = Diagnostic::error(message).caused_by(Some(&error));
     Err(Failure::new(Exit::Host, diagnostic.help("`strata doctor` says what this host allows")))

@@ -1,5 +1,6 @@
 //! Where the result goes, in the words of the crate that writes it.
 
+use strata_oci::MediaTypes;
 use strata_remote::{Destination as RemoteDestination, Output as RemoteOutput};
 
 use crate::args::build::ResultArgs;
@@ -9,14 +10,18 @@ use crate::streams;
 use crate::value::output::{Destination, Output, OutputKind};
 
 /// All outputs: those that were asked for, or the local store.
-pub(super) fn all(arguments: &ResultArgs) -> Vec<RemoteOutput> {
-    let mut outputs: Vec<RemoteOutput> =
-        arguments.output.iter().map(|output| remote(&output.kind)).collect();
-    if arguments.push && !outputs.contains(&RemoteOutput::Registry) {
-        outputs.push(RemoteOutput::Registry);
+pub(super) fn all(arguments: &ResultArgs) -> Vec<(RemoteOutput, MediaTypes)> {
+    let media_types = |docker| if docker { MediaTypes::Docker } else { MediaTypes::Oci };
+    let mut outputs: Vec<(RemoteOutput, MediaTypes)> = arguments
+        .output
+        .iter()
+        .map(|output| (remote(&output.kind), media_types(output.docker_media_types)))
+        .collect();
+    if arguments.push && !outputs.iter().any(|(output, _)| *output == RemoteOutput::Registry) {
+        outputs.push((RemoteOutput::Registry, MediaTypes::Oci));
     }
     if outputs.is_empty() {
-        outputs.push(RemoteOutput::Store);
+        outputs.push((RemoteOutput::Store, MediaTypes::Oci));
     }
     outputs
 }
@@ -56,8 +61,8 @@ pub(super) fn check_stdout(outputs: &[Output], progress: Progress) -> Result<(),
         .count();
     let message = match (count, progress) {
         (0, _) => return Ok(()),
-        (1, Progress::Tty | Progress::Plain) if !streams::data_is_terminal() => return Ok(()),
-        (1, Progress::Tty | Progress::Plain) => {
+        (1, Progress::Tty | Progress::Plain(_)) if !streams::data_is_terminal() => return Ok(()),
+        (1, Progress::Tty | Progress::Plain(_)) => {
             "standard output is a terminal: redirect it to a file"
         }
         (1, Progress::Json) => "`dest=-` and `--progress json` both want standard output",
@@ -70,6 +75,7 @@ pub(super) fn check_stdout(outputs: &[Output], progress: Progress) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::progress::Lines;
     use crate::value::output;
 
     fn parsed(texts: &[&str]) -> Vec<Output> {
@@ -110,6 +116,8 @@ mod tests {
                 iidfile: None,
                 digest_file: None,
             };
+            let expected: Vec<_> =
+                expected.into_iter().map(|output| (output, MediaTypes::Oci)).collect();
             assert_eq!(all(&arguments), expected, "{texts:?}");
         }
     }
@@ -120,7 +128,7 @@ mod tests {
             (&["type=oci,dest=a"][..], Progress::Json, true),
             (&["-"][..], Progress::Json, false),
             (&["-"][..], Progress::Quiet, false),
-            (&["-", "type=oci,dest=-"][..], Progress::Plain, false),
+            (&["-", "type=oci,dest=-"][..], Progress::Plain(Lines::Bare), false),
         ] {
             assert_eq!(check_stdout(&parsed(texts), progress).is_ok(), expected, "{texts:?}");
         }

@@ -22,12 +22,13 @@ use super::caches::BuildCaches;
 use super::contexts::{self, Contexts};
 use super::fetch::Fetch;
 use super::isolate::Chosen;
-use super::outputs;
-use crate::args::build::{BuildArgs, ResultArgs};
+use super::{outputs, reports};
+use crate::args::build::{BuildArgs, ResultFile, ResultFileKind};
 use crate::commands::remote::Remote;
 use crate::diagnostic::{Diagnostic, Failure, fold};
-use crate::environment::Environment;
+use crate::environment::{Environment, variable};
 use crate::exit::Exit;
+use crate::settings::gitlab::GitLab;
 use crate::settings::progress::Progress;
 use crate::settings::{build as settings, lint};
 use crate::{streams, write};
@@ -53,10 +54,11 @@ impl Events for Unheard {
 pub(super) async fn dry_run(wiring: Wiring<'_>) -> Result<(), Failure> {
     let Wiring { arguments, environment, .. } = wiring;
     let secrets = settings::secrets(arguments, environment)?;
-    let git = settings::git(environment, &settings::ssh(&arguments.run.ssh, environment)?);
+    let ssh = settings::ssh(&arguments.run.ssh, environment)?;
+    let git = settings::git(arguments, environment, &ssh);
     let remote = open(&wiring, Arc::new(Unheard))?;
     let fetch = fetch(&wiring, &remote, git, secrets);
-    let contexts = Box::pin(contexts::open(&arguments.input, &fetch)).await?;
+    let contexts = Box::pin(contexts::open(arguments, environment, &fetch)).await?;
     let plan = plan(&wiring, &contexts, &remote).await?;
     let text = match wiring.progress {
         Progress::Json => {
@@ -64,7 +66,7 @@ pub(super) async fn dry_run(wiring: Wiring<'_>) -> Result<(), Failure> {
             json.push('\n');
             json
         }
-        Progress::Tty | Progress::Plain | Progress::Quiet => plan.to_string(),
+        Progress::Tty | Progress::Plain(_) | Progress::Quiet => plan.to_string(),
     };
     streams::data(&text)
 }
@@ -82,13 +84,19 @@ pub(super) async fn build(
     let secrets = settings::secrets(arguments, environment)?;
     let ssh = settings::ssh(&arguments.run.ssh, environment)?;
     let remote = open(&wiring, Arc::clone(&events))?;
-    let git = settings::git(environment, &ssh);
+    let git = settings::git(arguments, environment, &ssh);
     let fetch = fetch(&wiring, &remote, git.clone(), secrets.clone());
-    let contexts = Box::pin(contexts::open(&arguments.input, &fetch));
+    let contexts = Box::pin(contexts::open(arguments, environment, &fetch));
     let contexts = unless_stopped(&stopped, contexts).await??;
     let plan = unless_stopped(&stopped, plan(&wiring, &contexts, &remote)).await??;
     let plan = Arc::new(plan);
     warn(&plan, events.as_ref());
+    let gitlab = GitLab::of(environment)?;
+    let reports = gitlab.reports(environment);
+    if let Some(directory) = &reports {
+        let dockerfile = contexts.dockerfile.name_in(environment.path(variable::CI_PROJECT_DIR));
+        reports::findings(directory, &dockerfile, &plan, events.as_ref());
+    }
     let now = now();
     let caches = BuildCaches::open(arguments, environment, &remote, &now);
     let caches = unless_stopped(&stopped, caches).await??;
@@ -115,7 +123,7 @@ pub(super) async fn build(
                 .map_err(|error| Failure::file("read", resolver, &error))?,
             ulimits: arguments.run.ulimit.clone(),
             shm_size: arguments.run.shm_size.unwrap_or(DEFAULT_SHM_SIZE),
-            now,
+            now: gitlab.time(environment).unwrap_or_else(|| now.clone()),
         },
         contexts: contexts.by_number.clone(),
         cancel,
@@ -127,10 +135,12 @@ pub(super) async fn build(
         arguments.result.annotation.iter().cloned().collect();
     let outputs = outputs::all(&arguments.result);
     let (image, published) = loop {
-        let built = builder
-            .build(Arc::clone(&plan))
-            .await
-            .map_err(|error| fold::build_error(&error, &plan.sources))?;
+        let built = if arguments.extra.single_layer {
+            Box::pin(builder.build_single_layer(Arc::clone(&plan))).await
+        } else {
+            builder.build(Arc::clone(&plan)).await
+        };
+        let built = built.map_err(|error| fold::build_error(&error, &plan.sources))?;
         let image = caches.finish(built.image);
         let publishing = publish(&publisher, &image, &outputs, &names, &annotations);
         match unless_stopped(&stopped, publishing).await? {
@@ -140,9 +150,13 @@ pub(super) async fn build(
             Err(error) => return Err(fold::classified(&error, error.class(), error.hint())),
         }
     };
-    let pushed = if outputs.contains(&Output::Registry) { names.as_slice() } else { &[] };
+    let pushes = outputs.iter().any(|(output, _)| *output == Output::Registry);
+    let pushed = if pushes { names.as_slice() } else { &[] };
     unless_stopped(&stopped, caches.export(&plan, &image, pushed)).await?;
-    result_files(&arguments.result, &names, &published)?;
+    result_files(arguments, &names, &published)?;
+    if let Some(directory) = &reports {
+        reports::image(directory, &names, published.descriptor.digest, events.as_ref());
+    }
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     events.emit(Event::Finished { digest: published.descriptor.digest, milliseconds });
     Ok(())
@@ -168,15 +182,14 @@ async fn unless_stopped<T>(
 async fn publish(
     publisher: &Publisher,
     image: &Image,
-    outputs: &[Output],
+    outputs: &[(Output, MediaTypes)],
     names: &[Reference],
     annotations: &BTreeMap<String, String>,
 ) -> Result<Published, WriteError> {
     let mut first = None;
-    for output in outputs {
+    for (output, media_types) in outputs {
         let images = std::slice::from_ref(image);
-        let published =
-            publisher.publish(images, output, names, MediaTypes::Oci, annotations).await?;
+        let published = publisher.publish(images, output, names, *media_types, annotations).await?;
         first.get_or_insert(published);
     }
     Ok(first.expect("there is always an output"))
@@ -185,7 +198,16 @@ async fn publish(
 fn open(wiring: &Wiring<'_>, events: Arc<dyn Events>) -> Result<Remote, Failure> {
     let Wiring { arguments, environment, state, .. } = wiring;
     let freshness = if arguments.input.pull { Freshness::Registry } else { Freshness::Stored };
-    Remote::open(&arguments.registry, environment, state, freshness, events)
+    let remote = Remote::open(&arguments.registry, environment, state, freshness, events)?;
+    // One that is not there is none yet: the program that fills it may not have run.
+    for layout in arguments.extra.layouts.iter().filter(|layout| layout.join("index.json").exists())
+    {
+        remote
+            .images
+            .prefer_layout(layout)
+            .map_err(|error| fold::classified(&error, error.class(), error.hint()))?;
+    }
+    Ok(remote)
 }
 
 fn fetch(
@@ -228,10 +250,15 @@ fn request(wiring: &Wiring<'_>, contexts: &Contexts) -> Result<Request, Failure>
         build_args,
         ignore: ignore.map(|ignore| ignore.patterns.patterns.clone()).unwrap_or_default(),
         target: arguments.input.target.clone(),
+        more_targets: arguments.extra.more_targets.clone(),
         platform_requested: platform.is_some(),
         build_platform: host.clone(),
         named_contexts: contexts.named.clone(),
-        labels: arguments.result.label.iter().cloned().collect(),
+        labels: GitLab::of(environment)?
+            .labels(environment, &dockerfile)
+            .into_iter()
+            .chain(arguments.result.label.iter().cloned())
+            .collect(),
         source_date_epoch: settings::epoch(arguments.result.source_date_epoch, environment)?,
         network: settings::network(arguments.run.network),
         hosts: hosts.map(|(name, address)| (name.clone(), address.to_string())).collect(),
@@ -278,10 +305,11 @@ fn now() -> Timestamp {
 
 /// Writes what scripts read.
 fn result_files(
-    arguments: &ResultArgs,
+    arguments: &BuildArgs,
     names: &[Reference],
     published: &Published,
 ) -> Result<(), Failure> {
+    let BuildArgs { result: arguments, extra, .. } = arguments;
     let digest = published.descriptor.digest.to_string();
     let config = published.configs.first().map(ToString::to_string);
     if let Some(path) = &arguments.digest_file {
@@ -303,6 +331,13 @@ fn result_files(
         let mut text = serde_json::to_string_pretty(&metadata).expect("strings are always JSON");
         text.push('\n');
         write::whole(path, text.as_bytes())?;
+    }
+    for ResultFile { kind, path } in &extra.result_files {
+        let lines = names.iter().map(|name| match kind {
+            ResultFileKind::NamesWithDigest => format!("{}@{digest}\n", name.repository()),
+            ResultFileKind::TagsWithDigest => format!("{name}@{digest}\n"),
+        });
+        write::whole(path, lines.collect::<String>().as_bytes())?;
     }
     Ok(())
 }

@@ -80,8 +80,8 @@ pub(super) fn location(excerpt: &Excerpt) -> Value {
 }
 
 /// GitLab's Code Quality report: an array of issues, each with a fingerprint that stays when lines
-/// above it come and go.
-pub(super) fn gitlab(survey: &Survey) -> String {
+/// above it come and go. `name` is that of the Dockerfile, where it has another in the project.
+pub(super) fn gitlab(survey: &Survey, name: Option<&str>) -> String {
     let mut issues = Vec::new();
     let mut seen = BTreeMap::<String, u32>::new();
     for one in &survey.findings {
@@ -94,6 +94,10 @@ pub(super) fn gitlab(survey: &Survey) -> String {
             ),
             // What no line says stands at the top.
             None => (survey.source.name(), 1, one.diagnostic.message.as_str()),
+        };
+        let file = match excerpt {
+            Some(excerpt) if excerpt.source.name() != survey.source.name() => file,
+            Some(_) | None => name.unwrap_or(file),
         };
         let name = one.rule.unwrap_or("Error");
         let mut identity = format!("{name}\n{file}\n{slice}");
@@ -240,7 +244,7 @@ mod tests {
     #[test]
     fn same_finding_twice_has_two_fingerprints() {
         let survey = of_text("FROM scratch\nMAINTAINER me\nMAINTAINER me\n");
-        let report: Value = serde_json::from_str(&gitlab(&survey)).expect("is JSON");
+        let report: Value = serde_json::from_str(&gitlab(&survey, None)).expect("is JSON");
         let prints: std::collections::BTreeSet<String> = report
             .as_array()
             .expect("is an array")

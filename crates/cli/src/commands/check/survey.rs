@@ -60,7 +60,7 @@ impl<'a> Subject<'a> {
     pub(super) fn of_build(arguments: &'a BuildArgs) -> Self {
         let input = &arguments.input;
         Self {
-            context: &input.context,
+            context: input.operand(),
             file: input.file.as_deref(),
             build_arg: &input.build_arg,
             build_arg_file: &input.build_arg_file,
@@ -312,6 +312,13 @@ fn judged(source: Source, planned: Planned) -> Survey {
         .collect();
     let failed = planned.warnings_fail && !findings.is_empty();
     Survey { source, findings, failed, notes: Vec::new() }
+}
+
+/// The findings of a plan.
+pub(super) fn of_plan(plan: &Plan) -> Survey {
+    let warnings = plan.warnings.iter();
+    let findings = warnings.map(|warning| of_warning(plan.source(warning.span), warning)).collect();
+    Survey { source: plan.sources[0].clone(), findings, failed: false, notes: Vec::new() }
 }
 
 fn of_warning(source: &Source, warning: &Warning) -> Checked {
