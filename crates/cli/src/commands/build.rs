@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &BuildArgs, environment: &Environment) -> Result<()
         Some(path) => path,
         None => {
             let user = rustix::process::geteuid().as_raw();
-            let context = Some(Path::new(&arguments.input.context));
+            let context = arguments.input.context.as_deref().map(Path::new);
             state_directory::open_beside(&arguments.state, environment, user, context)?.path
         }
     };

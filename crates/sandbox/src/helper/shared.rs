@@ -91,7 +91,7 @@ fn attend(socket: &mut UnixStream, command: &Command) -> Result<(), RunError> {
     settle(command, Processes::Shared)?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
-            let error = program::start(command);
+            let error = program::start(command, None);
             let _ = answer(socket, &Answer::Failed(error));
             process::exit_now(127)
         }
