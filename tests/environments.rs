@@ -4,6 +4,7 @@
 //! and runs when it is asked for.
 
 mod debian;
+mod faults;
 mod profile;
 mod runc;
 mod table;

@@ -51,7 +51,8 @@ RUN useradd --create-home --uid 1500 one && mkdir /srv/d && for id in 1 33 1000 
     echo $id > /srv/d/$id; chown $id:one /srv/d/$id; done; ln /srv/d/1 /srv/d/linked; chmod 4755 /srv/d/33
 RUN rm -r /usr/share/doc && mkdir /usr/share/doc && mv /etc/skel /etc/other && mkfifo -m 600 /srv/pipe
 COPY --chown=one:daemon checks.sh /srv/
-RUN perl -e 'syscall(188, \"/srv/checks.sh\", \"security.capability\", pack(\"V5\", 0x2000001, 0x2000, 0, 0, 0), 20, 0) == 0 or die $!'
+RUN perl -e 'my ($file, $name, $value) = (\"/srv/checks.sh\", \"security.capability\", pack(\"V5\", 0x2000001, 0x2000, 0, 0, 0)); \\
+    syscall(188, $file, $name, $value, 20, 0) == 0 or die $!'
 USER one
 RUN echo mine > /tmp/mine
 ";

@@ -84,7 +84,8 @@ pub(super) fn config(
         }
     };
     let variables = ["PATH=/bin", "HOME=/root", "SOURCE_DATE_EPOCH=1700000000"];
-    let mut linux = json!({});
+    // Enough for a build, and an end to what forks without one.
+    let mut linux = json!({"resources": {"pids": {"limit": 200}}});
     if environment.own_users {
         namespaces.push(json!({"type": "user"}));
         let map = json!([{"containerID": 0, "hostID": FIRST_OWN_USER, "size": OWN_USERS}]);
@@ -122,6 +123,7 @@ pub(super) fn config(
             mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
             mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
             sys,
+            mount("/small", "tmpfs", &["nosuid", "mode=1777", "size=64m"]),
             {"destination": VOLUME, "type": "bind", "source": volume, "options": ["rbind", "rw"]},
         ],
         "linux": linux,
@@ -134,7 +136,7 @@ impl Container {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
         let container = Self { environment, net, directory };
         let root = container.at("lower");
-        for directory in ["bin", "etc", "proc", "root", "sys", "dev", "tmp", "volume"] {
+        for directory in ["bin", "etc", "proc", "root", "small", "sys", "dev", "tmp", "volume"] {
             fs::create_dir_all(root.join(directory))?;
         }
         for directory in ["upper", "work", "rootfs"] {
