@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 use strata_context::{Repository, Revision};
 use strata_layer::Index;
 use strata_oci::{DiffId, Digest, Image, LayerRef, Timestamp};
-use strata_plan::{Base, ContextId, Origin, Plan, StageId, Step};
+use strata_plan::{Base, ContextId, Op, Origin, Plan, StageId, Step};
 use strata_sandbox::Cancel;
 use tokio::sync::Semaphore;
 
@@ -73,6 +73,8 @@ pub(crate) struct Session {
     downloads: Files,
     keys: Arc<Vec<StageKeys>>,
     hits: BTreeMap<(StageId, usize), StepResult>,
+    // Steps of which no cache knows any earlier execution.
+    unseen: BTreeSet<(StageId, usize)>,
     // The layers of what was found, by the digests of their blobs; whether each turned out to be lost.
     believed: Mutex<HashMap<Digest, bool>>,
 }
@@ -242,9 +244,10 @@ impl Builder {
             downloads,
             keys: Arc::new(keys),
             hits: BTreeMap::new(),
+            unseen: BTreeSet::new(),
             believed: Mutex::default(),
         };
-        session.hits = session.look_up().await;
+        (session.hits, session.unseen) = session.look_up().await;
         Ok(session)
     }
 
@@ -329,7 +332,16 @@ impl Session {
 
     /// [`Images::fetch`](crate::ports::Images::fetch).
     pub(crate) async fn fetch(&self, layer: &LayerRef) -> Result<(), ErrorKind> {
-        match unless_cancelled(&self.cancel, self.ports.images.fetch(layer)).await {
+        self.arrived(layer, self.ports.images.fetch(layer)).await
+    }
+
+    /// [`Images::arrive`](crate::ports::Images::arrive), its first half.
+    pub(crate) async fn arrived(
+        &self,
+        layer: &LayerRef,
+        whole: BoxFuture<'_, Result<(), PortError>>,
+    ) -> Result<(), ErrorKind> {
+        match unless_cancelled(&self.cancel, whole).await {
             Some(fetched) => fetched.map_err(|error| self.not_had(layer, error)),
             None => Err(ErrorKind::Cancelled),
         }
@@ -378,13 +390,16 @@ impl Session {
             downloads: self.downloads.clone(),
             keys: Arc::clone(&self.keys),
             hits: BTreeMap::new(),
+            unseen: BTreeSet::new(),
             believed: Mutex::default(),
         };
-        session.hits = session.look_up().await;
+        (session.hits, session.unseen) = session.look_up().await;
         session
     }
 
-    async fn look_up(&self) -> BTreeMap<(StageId, usize), StepResult> {
+    async fn look_up(
+        &self,
+    ) -> (BTreeMap<(StageId, usize), StepResult>, BTreeSet<(StageId, usize)>) {
         let mut questions = Vec::new();
         for stage in &self.plan.stages {
             for (index, step) in stage.steps.iter().enumerate() {
@@ -399,7 +414,7 @@ impl Session {
                 }
             }
         }
-        let mut hits = BTreeMap::new();
+        let (mut hits, mut unseen) = (BTreeMap::new(), BTreeSet::new());
         for (at, answer) in join_all(questions).await {
             match answer {
                 Lookup::Hit(result) => {
@@ -407,6 +422,9 @@ impl Session {
                     hits.insert(at, *result);
                 }
                 Lookup::Miss { closest } => {
+                    if closest.is_none() {
+                        unseen.insert(at);
+                    }
                     if let (Some(step), Some(recipe)) =
                         (self.number(at.0, at.1), self.key(at.0, at.1))
                     {
@@ -416,7 +434,22 @@ impl Session {
                 }
             }
         }
-        hits
+        (hits, unseen)
+    }
+
+    /// Whether a command of this stage runs whatever the steps before it come to: no cache can know its result,
+    /// by no key.
+    pub(crate) fn certainly_runs(&self, stage: StageId) -> bool {
+        let steps = self.plan.stage(stage).steps.iter().enumerate();
+        let mut runs = steps.filter(|(_, step)| matches!(step.op, Op::Run(_)));
+        runs.any(|(index, step)| step.no_cache || self.unseen.contains(&(stage, index)))
+    }
+
+    /// The layers of the steps that a stage begins with and need not be run.
+    pub(crate) fn first_hits(&self, stage: StageId) -> impl Iterator<Item = LayerRef> {
+        let steps = self.plan.stage(stage).steps.iter().enumerate();
+        let layers = steps.filter(|(_, step)| step.makes_layer());
+        layers.map_while(move |(index, _)| Some(self.hit(stage, index)?.layer.clone()))
     }
 
     /// The stages whose result something asks for: those below the targets, and those that a step which has to

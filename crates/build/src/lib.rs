@@ -10,14 +10,14 @@
 //! ```
 //!
 //! Invariants:
-//! - a stage without a RUN that has to run never unpacks anything; one with, unpacks once, just before it;
+//! - a stage without a RUN that has to run never unpacks anything; one with, unpacks once, while the layers still arrive;
 //! - a stage is run only if its layers are part of the result or a step that runs takes files from it;
 //! - a layer is written in one pass, in constant memory, and every file that goes into it is opened through the
 //!   one door of [`contents`];
 //! - when [`Builder::build`] returns, no command runs and no scratch file is left.
 //!
 //! Modules: [`engine`] (a build), [`planning`] (images for the planner), [`early`] (what needs no image to be told),
-//! `keys` and `content_key` (recipes filled in), `stage` (one stage), `copy_step` and `run` (COPY and RUN as steps),
+//! `keys` and `content_key` (recipes filled in), `stage` (one stage), `materialise` (its directory), `copy_step` and `run` (COPY and RUN as steps),
 //! [`copy`] (COPY as a function of trees), `archive` and `spool` (bytes inside archives and layers), `download`,
 //! `repository` and [`authorization`] (what ADD takes from elsewhere), [`context`] and [`contents`] (where files come
 //! from), [`users`] and [`filter`] (`--chown`, `--exclude`), `cancelled` (transfers that stop), [`settings`], [`ports`],
@@ -39,6 +39,7 @@ pub mod error;
 pub mod event;
 pub mod filter;
 mod keys;
+mod materialise;
 pub mod planning;
 pub mod ports;
 mod repository;

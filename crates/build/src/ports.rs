@@ -81,12 +81,31 @@ pub trait Images: Send + Sync + Debug {
     /// Makes a layer's blob readable here, fetching it if need be. Cheap when it is already local.
     fn fetch<'a>(&'a self, layer: &'a LayerRef) -> BoxFuture<'a, Result<(), PortError>>;
 
+    /// Makes a layer readable while it still arrives.
+    fn arrive<'a>(&'a self, layer: &'a LayerRef) -> Arriving<'a>;
+
     /// The uncompressed archive of a layer that was fetched. Blocking; a reader that comes to its end has
     /// seen the bytes that the blob's digest promises, or fails.
     fn open(&self, layer: &LayerRef) -> std::io::Result<Box<dyn Read + Send>>;
 
     /// Remembers what is inside a layer that was just unpacked or sealed.
     fn remember_index(&self, diff_id: DiffId, index: &Index);
+}
+
+/// A layer on its way, in two halves: one moves the bytes, the other reads them.
+pub struct Arriving<'a> {
+    /// [`Images::fetch`]. Dropped before its end, it lets `open`, and what that gave, fail.
+    pub whole: BoxFuture<'a, Result<(), PortError>>,
+    /// Opens the uncompressed archive; blocks until the first bytes are there, for which somebody has to poll
+    /// `whole`. The reader ends well only if all bytes of the blob came and are those that its digest promises;
+    /// what they unpack to is for the caller to verify.
+    pub open: Box<dyn FnOnce() -> std::io::Result<Box<dyn Read + Send>> + Send>,
+}
+
+impl Debug for Arriving<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arriving").finish_non_exhaustive()
+    }
 }
 
 /// A blob on its way into the store. Dropped without `commit`, it leaves nothing behind.

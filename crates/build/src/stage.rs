@@ -7,7 +7,7 @@ use std::time::Instant;
 use strata_layer::{Content, encode};
 use strata_oci::{DiffId, LayerRef, Timestamp as Created};
 use strata_plan::{Base, Op, Origin, StageId, Step, WorkdirOp};
-use strata_rootfs::{BaseLayer, Workspace};
+use strata_rootfs::Workspace;
 use strata_tree::{ChangeSet, Tree};
 
 use crate::archive;
@@ -17,6 +17,7 @@ use crate::engine::{Session, StageFuture};
 use crate::error::{BuildError, ErrorKind};
 use crate::event::Event;
 use crate::keys::StepRecipe;
+use crate::materialise::{Early, materialise};
 use crate::ports::StepResult;
 use crate::users::UserDatabase;
 use crate::{content_key, copy_step, run, spool};
@@ -48,6 +49,10 @@ impl StageOutput {
         let tree = tree_of(session, &layers).await?;
         *self.tree.lock().unwrap_or_else(PoisonError::into_inner) = Some(tree.clone());
         Ok(tree)
+    }
+
+    fn has_workspace(&self) -> bool {
+        self.workspace.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// A workspace of its own that begins as the stage ended.
@@ -87,26 +92,6 @@ pub(crate) async fn tree_of(
     Ok(tree)
 }
 
-/// A workspace that holds what layers make. Fetches what is missing, all layers at the same time.
-pub(crate) async fn materialise(
-    session: &Arc<Session>,
-    layers: Vec<LayerRef>,
-) -> Result<Box<dyn Workspace>, ErrorKind> {
-    let fetches = layers.iter().map(|layer| session.fetch(layer));
-    futures_util::future::try_join_all(fetches).await?;
-    let session = Arc::clone(session);
-    blocking(move || {
-        let base = layers.into_iter().map(|layer| {
-            let images = Arc::clone(&session.ports.images);
-            // Hardly anything gets larger by compression.
-            let (diff_id, size) = (layer.diff_id, layer.blob.size);
-            BaseLayer { diff_id, size, open: Box::new(move || images.open(&layer)) }
-        });
-        Ok(session.ports.snapshotter.create(base.collect())?)
-    })
-    .await
-}
-
 /// A stage in progress.
 pub(crate) struct Running {
     pub(crate) session: Arc<Session>,
@@ -116,6 +101,8 @@ pub(crate) struct Running {
     pub(crate) workspace: Option<Box<dyn Workspace>>,
     // A command will run, so a directory is needed in any case: names come from there, not from a pass of their own.
     runs: bool,
+    // A directory on its way, where it is certain that a command will run.
+    early: Option<Early>,
     // The stage this one starts from, until something of its own comes on top.
     base: Option<Arc<StageOutput>>,
     // The second key of the step at work, if it has one.
@@ -140,6 +127,7 @@ pub(crate) async fn run(
             runs: stage.steps.iter().enumerate().any(|(index, step)| {
                 matches!(step.op, Op::Run(_)) && session.hit(id, index).is_none()
             }),
+            early: None,
             base: None,
             content: None,
         };
@@ -156,11 +144,17 @@ pub(crate) async fn run(
             running.base = Some(output);
         }
     }
-    for (index, step) in stage.steps.iter().enumerate() {
-        if step.makes_layer() {
-            running.step(id, index, step).await?;
-        }
+    if session.certainly_runs(id) && running.base.as_ref().is_none_or(|base| !base.has_workspace())
+    {
+        let mut layers = running.layer_refs();
+        layers.extend(session.first_hits(id));
+        running.early = Some(Early::begin(&session, layers));
     }
+    let done = running.steps(id).await;
+    if let Some(early) = running.early.take() {
+        early.discard().await;
+    }
+    done?;
     let Running { layers, tree, workspace, base, .. } = running;
     let tree = match (&workspace, tree) {
         (Some(workspace), _) => Some(workspace.tree().clone()),
@@ -177,6 +171,16 @@ impl Running {
             Some(future) => future.clone().await,
             None => Err(Arc::new(ErrorKind::Cancelled.into())),
         }
+    }
+
+    async fn steps(&mut self, id: StageId) -> Result<(), Arc<BuildError>> {
+        let plan = Arc::clone(&self.session.plan);
+        for (index, step) in plan.stage(id).steps.iter().enumerate() {
+            if step.makes_layer() {
+                self.step(id, index, step).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn step(
@@ -309,6 +313,13 @@ impl Running {
     pub(crate) async fn workspace(&mut self) -> Result<Box<dyn Workspace>, ErrorKind> {
         if let Some(workspace) = self.workspace.take() {
             return Ok(workspace);
+        }
+        if let Some(early) = self.early.take() {
+            // Layers only come on top: with as many it is the same ones.
+            if early.layers() == self.layers.len() {
+                return early.take().await;
+            }
+            early.discard().await;
         }
         match &self.base {
             Some(base) => base.fork(&self.session).await,

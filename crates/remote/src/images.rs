@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use strata_build::event::{Event, Events, Transfer};
-use strata_build::ports::{ImageSource, Images, PortError, ResolvedImage};
+use strata_build::ports::{Arriving, ImageSource, Images, PortError, ResolvedImage};
 use strata_layer::{Index, Limits, decode, decompress, read_ahead};
 use strata_oci::{AnyManifest, Descriptor, DiffId, Digest, LayerRef, Platform, Repository};
 use strata_registry::{BlobSource, Client};
@@ -21,14 +21,16 @@ use crate::local::Local;
 use crate::origin::layout::Layout;
 use crate::origin::registry::stream;
 use crate::origin::{Origin, PushSource};
-use crate::output::Progress;
-use crate::stream::{ByteStream, blocking, consume, from_reader};
+use crate::stream::{ByteStream, blocking, from_reader};
 
+mod arrivals;
 mod cached;
 mod flights;
 pub(crate) mod resolve;
+mod transfer;
 mod verify;
 
+use arrivals::Arrivals;
 use flights::Flights;
 
 /// Transfers at one time. More only share the line, and registries count connections.
@@ -64,6 +66,7 @@ struct Inner {
     /// Caches that are asked for an index when it is needed.
     tagged: Mutex<Vec<Tags>>,
     downloads: Flights<Digest>,
+    arrivals: Arrivals,
     passes: Flights<DiffId>,
     slots: Semaphore,
     /// Decompression is bound by processors.
@@ -97,6 +100,7 @@ impl LazyImages {
             published: Mutex::default(),
             tagged: Mutex::default(),
             downloads: Flights::default(),
+            arrivals: Arrivals::default(),
             passes: Flights::default(),
             slots: Semaphore::new(TRANSFERS),
             processors: Semaphore::new(processors),
@@ -145,20 +149,6 @@ impl LazyImages {
         }
     }
 
-    /// Brings a blob into the store. Of several callers one downloads and the others wait for it.
-    async fn fetch_blob(&self, blob: &Descriptor) -> Result<(), ReadError> {
-        let _flight = self.0.downloads.enter(blob.digest).await;
-        if self.is_local(blob).await? {
-            return Ok(());
-        }
-        let _slot = self.0.slots.acquire().await.expect("the semaphore is never closed");
-        let stream = self.remote_stream(blob).await?;
-        let progress = Progress::new(Arc::clone(&self.0.events), Some(Transfer::Download));
-        let (local, wanted) = (self.0.local.clone(), blob.clone());
-        consume(stream, progress.of_blob(blob), move |mut feed| local.put_blob(&mut feed, &wanted))
-            .await
-    }
-
     async fn layer_index(&self, layer: &LayerRef) -> Result<Arc<Index>, ReadError> {
         let _flight = self.0.passes.enter(layer.diff_id).await;
         if let Some(index) = self.known_index(layer.diff_id).await {
@@ -170,10 +160,7 @@ impl LazyImages {
         {
             return Ok(self.share_index(layer.diff_id, index));
         }
-        self.fetch_blob(&layer.blob).await?;
-        let _processor = self.0.processors.acquire().await.expect("the semaphore is never closed");
-        let (images, wanted) = (self.clone(), layer.clone());
-        let index = blocking(move || images.read_index(&wanted)).await?;
+        let index = self.read_arriving(layer, read_index).await?;
         let (digest, size) = (layer.blob.digest, layer.blob.size);
         let transfer = Transfer::Index;
         self.0.events.emit(Event::Blob { digest, transfer, current: size, total: Some(size) });
@@ -196,19 +183,6 @@ impl LazyImages {
         Some(Arc::clone(indexes.entry(diff_id).or_insert(index)))
     }
 
-    /// One pass over a blob that is here. Blocking.
-    fn read_index(&self, layer: &LayerRef) -> Result<Index, ReadError> {
-        let fail = |source| ReadError::Layer { digest: layer.blob.digest, source };
-        let reader = self.open_layer(layer).map_err(fail)?;
-        let mut changes = Changes::default();
-        let decoded = decode(reader, &mut changes, &Limits::default())
-            .map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-        if decoded.diff_id != layer.diff_id {
-            return Err(fail(verify::wrong_diff_id(decoded.diff_id)));
-        }
-        Ok(Index::new(strata_tree::ChangeSet::new(changes.0)))
-    }
-
     fn keep_index(&self, diff_id: DiffId, index: Index) -> Arc<Index> {
         self.0.local.put_index(diff_id, &index);
         self.share_index(diff_id, index)
@@ -219,6 +193,29 @@ impl LazyImages {
         let mut indexes = self.0.indexes.lock().unwrap_or_else(PoisonError::into_inner);
         indexes.insert(diff_id, Arc::clone(&index));
         index
+    }
+
+    /// Reads a layer from its first bytes on, while it still arrives if it is not here.
+    async fn read_arriving<T: Send + 'static>(
+        &self,
+        layer: &LayerRef,
+        read: impl FnOnce(&LayerRef, Box<dyn Read + Send>) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (whole, open) = self.arrive(&layer.blob);
+        let wanted = layer.clone();
+        let reading = async {
+            let _processor =
+                self.0.processors.acquire().await.expect("the semaphore is never closed");
+            let digest = wanted.blob.digest;
+            blocking(move || {
+                let reader = open().map_err(|source| ReadError::Layer { digest, source })?;
+                read(&wanted, reader)
+            })
+            .await
+        };
+        // A transfer that fails is why reading does.
+        let (moved, result) = tokio::join!(whole, reading);
+        moved.and(result)
     }
 
     fn open_layer(&self, layer: &LayerRef) -> io::Result<Box<dyn Read + Send>> {
@@ -253,6 +250,11 @@ impl Images for LazyImages {
 
     fn fetch<'a>(&'a self, layer: &'a LayerRef) -> BoxFuture<'a, Result<(), PortError>> {
         async move { self.fetch_blob(&layer.blob).await.map_err(PortError::from) }.boxed()
+    }
+
+    fn arrive<'a>(&'a self, layer: &'a LayerRef) -> Arriving<'a> {
+        let (whole, open) = self.arrive(&layer.blob);
+        Arriving { whole: async move { whole.await.map_err(PortError::from) }.boxed(), open }
     }
 
     fn open(&self, layer: &LayerRef) -> io::Result<Box<dyn Read + Send>> {
@@ -334,6 +336,18 @@ impl fmt::Debug for LazyImages {
             .field("freshness", &self.0.freshness)
             .finish_non_exhaustive()
     }
+}
+
+/// One pass over a layer.
+fn read_index(layer: &LayerRef, reader: Box<dyn Read + Send>) -> Result<Index, ReadError> {
+    let fail = |source| ReadError::Layer { digest: layer.blob.digest, source };
+    let mut changes = Changes::default();
+    let decoded = decode(reader, &mut changes, &Limits::default())
+        .map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    if decoded.diff_id != layer.diff_id {
+        return Err(fail(verify::wrong_diff_id(decoded.diff_id)));
+    }
+    Ok(Index::new(strata_tree::ChangeSet::new(changes.0)))
 }
 
 /// Keeps what a layer says and lets its bytes pass.

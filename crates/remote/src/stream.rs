@@ -35,14 +35,25 @@ pub(crate) struct Feed {
     ended: bool,
 }
 
-impl Read for Feed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Feed {
+    /// The next bytes as they came, without a copy; nothing at the end.
+    pub(crate) fn piece(&mut self) -> io::Result<Option<Bytes>> {
         while self.current.is_empty() && !self.ended {
             match self.pieces.blocking_recv() {
                 Some(Piece::Bytes(bytes)) => self.current = bytes,
                 Some(Piece::End) => self.ended = true,
                 None => return Err(io::Error::new(io::ErrorKind::BrokenPipe, "transfer stopped")),
             }
+        }
+        let piece = std::mem::take(&mut self.current);
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+}
+
+impl Read for Feed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.current.is_empty() {
+            self.current = self.piece()?.unwrap_or_default();
         }
         let length = buffer.len().min(self.current.len());
         self.current.copy_to_slice(&mut buffer[..length]);

@@ -4,8 +4,13 @@ use std::path::Path;
 
 use crate::error::SnapshotError;
 
-/// Compares what is needed at least with what is free. Where the file system does not say, there is room.
-pub(crate) fn require(directory: &Path, needed: u64) -> Result<(), SnapshotError> {
+/// Compares what is needed at least, in parts, with what is free. Where the file system does not say, there is room.
+pub(crate) fn require(
+    directory: &Path,
+    parts: impl IntoIterator<Item = u64>,
+) -> Result<(), SnapshotError> {
+    // The sizes are a manifest's, which may say anything.
+    let needed = parts.into_iter().fold(0, u64::saturating_add);
     let Ok(found) = rustix::fs::statvfs(directory) else { return Ok(()) };
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     if needed <= free {
@@ -21,8 +26,8 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_refused() {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        assert!(require(directory.path(), 0).is_ok());
-        let error = require(directory.path(), u64::MAX).expect_err("no disk is that large");
+        assert!(require(directory.path(), []).is_ok());
+        let error = require(directory.path(), [u64::MAX, 1]).expect_err("no disk is that large");
         assert!(matches!(error, SnapshotError::NoSpace { needed: u64::MAX, .. }), "{error}");
     }
 }

@@ -88,6 +88,13 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
+    /// The file that is being written, for whoever reads it meanwhile, at places of their own. It stays readable
+    /// when the blob is committed, and when it is not.
+    pub fn file(&self) -> Result<File, StoreError> {
+        let path = self.file.path();
+        self.file.as_file().try_clone().map_err(StoreError::io("open", path))
+    }
+
     /// How many bytes were written so far.
     pub fn length(&self) -> u64 {
         self.hasher.length()

@@ -16,7 +16,8 @@ use super::seed;
 use crate::blocking::blocking;
 use crate::copy::{Copier, CopyError, CopyOptions, Destination, Owner};
 use crate::error::ErrorKind;
-use crate::stage::{Running, materialise};
+use crate::materialise::materialise;
+use crate::stage::Running;
 
 /// Mounts that are ready, and what keeps them ready.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use strata_build::event::{Event, Events};
 use strata_build::ports::{
-    BlobWriter, Blobs, Downloaded, Downloads, ImageSource, Images, Lookup, PortError,
+    Arriving, BlobWriter, Blobs, Downloaded, Downloads, ImageSource, Images, Lookup, PortError,
     PortErrorClass, ResolvedImage, StepCache, StepResult,
 };
 use strata_build::{BuildContext, BuildError, Builder, Built, Ports, Settings, plan};
@@ -96,6 +96,16 @@ impl Images for FakeImages {
     fn fetch<'a>(&'a self, _: &'a LayerRef) -> BoxFuture<'a, Result<(), PortError>> {
         self.counts.fetched.fetch_add(1, Ordering::Relaxed);
         async { Ok(()) }.boxed()
+    }
+
+    fn arrive<'a>(&'a self, layer: &'a LayerRef) -> Arriving<'a> {
+        self.counts.opened.fetch_add(1, Ordering::Relaxed);
+        let (memory, digest) = (Arc::clone(&self.memory), layer.blob.digest);
+        let open = move || {
+            let blob = memory.blobs.lock().unwrap().get(&digest).cloned();
+            decompress(Cursor::new(blob.ok_or(io::ErrorKind::NotFound)?), None)
+        };
+        Arriving { whole: self.fetch(layer), open: Box::new(open) }
     }
 
     fn open(&self, layer: &LayerRef) -> io::Result<Box<dyn Read + Send>> {

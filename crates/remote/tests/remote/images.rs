@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use strata_build::ports::{ImageSource, Images, PortErrorClass};
+use strata_build::ports::{Arriving, ImageSource, Images, PortErrorClass};
 use strata_testkit::{Fault, TestImage, TestRegistry};
 
 use crate::{World, amd64, base, registry_with_base, requests};
@@ -131,6 +131,58 @@ async fn wrong_bytes_are_never_kept() {
         let error = world.images().index(&resolved.layers[0]).await.unwrap_err();
         assert_eq!(error.class, PortErrorClass::Corrupt, "{what}, again: {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_on_the_way_ends_well_only_if_it_is_right() {
+    let lower = "/a 0644 0:0 file \"a\"";
+    let right = || TestImage::new().layer(lower).build();
+    let cut = || Fault::cut_body(10).on("GET", "/blobs/");
+    let gone = || Fault::status(404).on("GET", "/blobs/");
+    let table = [
+        ("right", right(), vec![], true),
+        ("cut once", right(), vec![cut().after(1).first(1)], true),
+        ("cut for good", right(), vec![cut().after(1), gone().after(2)], false),
+        ("not there", right(), vec![gone().after(1)], false),
+        ("wrong", TestImage::new().layer(lower).corrupt().build(), vec![], false),
+    ];
+    for (what, image, faults, ends_well) in table {
+        let registry = TestRegistry::start();
+        registry.add_image("app", "1", &image);
+        // The config is the first blob.
+        faults.into_iter().for_each(|fault| registry.add_fault(fault));
+        let world = World::new();
+        let resolved = world.resolve(&registry.reference("app:1")).await.unwrap();
+        let before = crate::names(&world.path("store/blobs/sha256"));
+        let Arriving { whole, open } = world.images().arrive(&resolved.layers[0]);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            open().and_then(|mut reader| reader.read_to_end(&mut bytes)).map(|_| bytes)
+        });
+        let (whole, read) = tokio::join!(whole, reading);
+        let read = read.unwrap();
+        assert_eq!((whole.is_ok(), read.is_ok()), (ends_well, ends_well), "{what}: {read:?}");
+        let kept = crate::names(&world.path("store/blobs/sha256")) != before;
+        assert_eq!(kept, ends_well, "{what}");
+        assert_eq!(crate::names(&world.path("store/tmp")), [""; 0], "{what}");
+        if let Ok(bytes) = read {
+            let diff_id = resolved.layers[0].diff_id.to_string();
+            assert_eq!(strata_testkit::sha256(&bytes), diff_id, "{what}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_on_the_way_stops_with_the_transfer() {
+    let (registry, reference) = registry_with_base();
+    let world = World::new();
+    let image = world.resolve(&reference).await.unwrap();
+    registry.add_fault(Fault::delay(std::time::Duration::from_secs(1)).on("GET", "/blobs/"));
+    let Arriving { whole, open } = world.images().arrive(&image.layers[0]);
+    let reading = tokio::task::spawn_blocking(move || open().map(drop));
+    let soon = std::time::Duration::from_millis(50);
+    assert!(tokio::time::timeout(soon, whole).await.is_err(), "still on its way");
+    assert_eq!(reading.await.unwrap().unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,7 @@ pub(super) fn unpack_all(
     base: Vec<BaseLayer>,
 ) -> Result<Vec<Unpacked>, SnapshotError> {
     let missing = base.iter().filter(|layer| !at(state, layer.diff_id).exists());
-    space::require(state.unpacked(), missing.map(|layer| layer.size).sum())?;
+    space::require(state.unpacked(), missing.map(|layer| layer.size))?;
     let count = base.len();
     let available = thread::available_parallelism().map_or(1, usize::from);
     let threads = count.min(available.min(THREADS));

@@ -55,7 +55,7 @@ impl WalkWorkspace {
     }
 
     pub(super) fn new(state: Arc<State>, base: Vec<BaseLayer>) -> Result<Self, SnapshotError> {
-        space::require(state.work(), base.iter().map(|layer| layer.size).sum())?;
+        space::require(state.work(), base.iter().map(|layer| layer.size))?;
         let mut workspace = Self::empty(state, RandomState::new())?;
         workspace.commit(&ChangeSet::default(), &DiskContents)?;
         for layer in base {
