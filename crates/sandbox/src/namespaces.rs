@@ -8,7 +8,7 @@ use crate::attendance::Attendance;
 use crate::enter::Mode;
 use crate::helper;
 use crate::mount_points::{MountPoints, Want};
-use crate::{Cancel, Command, Isolation, Mount, Outcome, RunError, Stream};
+use crate::{Cancel, Command, Exit, Isolation, Mount, Outcome, RunError, Stream, ownership};
 
 /// Runs commands in namespaces of their own, below the user namespace that the builder is in.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,10 @@ impl Isolation for Namespaces {
         }
     }
 
+    fn fakes_ids(&self) -> bool {
+        self.mode == Mode::Single
+    }
+
     fn run(
         &self,
         command: &Command,
@@ -42,8 +46,16 @@ impl Isolation for Namespaces {
         // Removed when this returns, and so after the command's last process is gone.
         let mut points = MountPoints::new(&root);
         ensure_mount_points(&mut points, command)?;
-        let exit = Attendance::start(helper::NAME)?.conclude(command, cancel, output)?;
-        Ok(Outcome { exit, mount_points: points.paths() })
+        let (exit, journal) = Attendance::start(helper::NAME)?.conclude(command, cancel, output)?;
+        // What a command that failed did is of no use to anybody.
+        let owners = match (&command.owners, exit) {
+            (Some(_), Exit::Code(0)) => Some(
+                ownership::locate(&root, &journal)
+                    .map_err(|error| RunError::Owners { source: error.source })?,
+            ),
+            _ => None,
+        };
+        Ok(Outcome { exit, mount_points: points.paths(), owners })
     }
 }
 

@@ -14,6 +14,8 @@
 mod cases;
 #[path = "sandbox/changed_root.rs"]
 mod changed_root;
+#[path = "sandbox/faked_ids.rs"]
+mod faked_ids;
 #[path = "sandbox/fixture.rs"]
 mod fixture;
 #[path = "sandbox/served_paths.rs"]
@@ -49,6 +51,10 @@ fn main() -> ExitCode {
         (Some(mode), _) if argument == fixture::VICTIM => fixture::be_the_victim(mode),
         (Some(mode), Some(MASKED)) => {
             run_cases(&format!("{mode:?}"), || Fixture::new(mode), cases::WITH_MASKED_PROC)
+        }
+        (Some(Mode::Single), _) => {
+            let cases = [cases::ALL, faked_ids::ALL].concat();
+            run_cases("Single", || Fixture::new(Mode::Single), &cases)
         }
         (Some(mode), _) => run_cases(&format!("{mode:?}"), || Fixture::new(mode), cases::ALL),
         (None, Some(CHANGED_ROOT)) => {
