@@ -5,7 +5,8 @@
 //!                                  /<number>/new    held while the directory is made
 //!                                  /<number>/data   what the command sees
 //! ```
-//! What begins with files of another place (`from`) has these in its id. Number 0 is the one that is shared or locked; `private` takes the first that nobody else holds.
+//! What begins with files of another place (`from`), or with an owner or a mode of its own, has these in its id, as with
+//! BuildKit. Number 0 is the one that is shared or locked; `private` takes the first that nobody else holds.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -58,11 +59,7 @@ pub(super) fn open(wanted: &Wanted, cancel: &Cancel) -> Result<CacheDirectory, E
     let sharing = *sharing;
     let failed =
         |source| ErrorKind::Io { action: "open", what: format!("the cache mount `{id}`"), source };
-    let name = match seed {
-        Some(seed) => Digest::of(format!("{}\n{id}", seed.identity).as_bytes()),
-        None => Digest::of(id.as_bytes()),
-    };
-    let base = all.join(name.to_hex());
+    let base = all.join(name(id, *owner, seed.as_ref()).to_hex());
     let mut number = 0_u32;
     loop {
         let slot = base.join(number.to_string());
@@ -91,6 +88,16 @@ pub(super) fn open(wanted: &Wanted, cancel: &Cancel) -> Result<CacheDirectory, E
                 }
             }
         }
+    }
+}
+
+// What a directory begins with tells it from others of the same id.
+fn name(id: &str, owner: MountOwner, seed: Option<&Seed>) -> Digest {
+    let MountOwner { mode, uid, gid } = owner;
+    match seed {
+        Some(seed) => Digest::of(format!("{}\n{id}", seed.identity).as_bytes()),
+        None if owner == MountOwner::OF_CACHES => Digest::of(id.as_bytes()),
+        None => Digest::of(format!("{mode:o} {uid} {gid}\n{id}").as_bytes()),
     }
 }
 
@@ -133,4 +140,23 @@ fn make_empty(root: &Root, owner: MountOwner) -> io::Result<()> {
         other => other.map_err(io::Error::other)?,
     }
     root.set_mode("data", owner.mode).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owner_and_mode_make_another_directory() {
+        let usual = MountOwner::OF_CACHES;
+        let plain = name("id", usual, None);
+        assert_eq!(plain, Digest::of(b"id"));
+        for other in [
+            MountOwner { mode: 0o700, ..usual },
+            MountOwner { uid: 5, ..usual },
+            MountOwner { gid: 5, ..usual },
+        ] {
+            assert_ne!(name("id", other, None), plain, "{other:?}");
+        }
+    }
 }

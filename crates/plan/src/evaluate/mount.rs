@@ -75,7 +75,7 @@ impl Current<'_, '_> {
                         syntax::Sharing::Locked => Sharing::Locked,
                     },
                     access: read_access(access),
-                    owner: with_mode(owner, 0o755),
+                    owner: with_mode(owner, MountOwner::OF_CACHES.mode),
                 };
                 (Some(target), kind)
             }

@@ -130,6 +130,11 @@ pub struct MountOwner {
     pub gid: u32,
 }
 
+impl MountOwner {
+    /// Those of a cache mount where the instruction names none.
+    pub const OF_CACHES: Self = Self { mode: 0o755, uid: 0, gid: 0 };
+}
+
 /// Whether a mount may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
