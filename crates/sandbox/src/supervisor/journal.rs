@@ -32,7 +32,9 @@ impl Journal {
         let mut journal = Self::default();
         for owner in owners {
             // What is not there any more, or covered by a mount, has no owner to show.
-            if let Ok(metadata) = root.metadata(&owner.path) {
+            if owner.seems != Seeming::default()
+                && let Ok(metadata) = root.metadata(&owner.path)
+            {
                 journal.insert(metadata.identity(), owner.seems, true);
             }
         }
