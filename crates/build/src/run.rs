@@ -2,6 +2,7 @@
 
 mod cache_mount;
 mod mounts;
+mod owners;
 mod seed;
 
 use std::collections::VecDeque;
@@ -52,7 +53,10 @@ pub(crate) async fn run(
     let done = blocking(move || {
         let root = workspace.root()?;
         let made = make_directory(&root, workspace.tree(), &operation.directory)?;
-        let command = command(&session, &operation, root, &identity, &mounts);
+        let mut command = command(&session, &operation, root, &identity, &mounts);
+        if isolation.fakes_ids() {
+            command.owners = Some(owners::of_tree(workspace.tree(), &mounts.owners));
+        }
         let mut tail = Tail::default();
         let outcome = isolation.run(&command, &session.cancel, &mut |stream, bytes| {
             tail.take(bytes);
@@ -77,7 +81,9 @@ pub(crate) async fn run(
         drop(made);
         let mount_points: Result<Vec<_>, _> =
             outcome.mount_points.iter().map(TreePath::clean).collect();
-        let changes = workspace.take_changes(&mount_points.map_err(CopyError::Path)?)?;
+        let owners = outcome.owners.map(owners::by_path).transpose().map_err(CopyError::Path)?;
+        let mount_points = mount_points.map_err(CopyError::Path)?;
+        let changes = workspace.take_changes(&mount_points, owners.as_ref())?;
         // Only now may what was mounted go away.
         drop(mounts);
         Ok((workspace, changes))
@@ -134,6 +140,7 @@ fn command(
         resolver_configuration: session.settings.resolver_configuration.clone(),
         ulimits: session.settings.ulimits.clone(),
         shm_size: session.settings.shm_size,
+        owners: None,
     }
 }
 

@@ -16,12 +16,14 @@ use crate::descent::{Descent, Obstacle};
 use crate::entry::{self, Identity};
 use crate::error::SnapshotError;
 use crate::medium::{Medium, Shape, Standing};
+use crate::owners::{self, Owners};
 
 /// Collects what a snapshotter saw of a directory and concludes what changed. Both snapshotters end here,
 /// so that they cannot disagree about what a change is.
 pub(crate) struct Comparison<'a> {
     tree: &'a Tree<Content>,
     medium: &'a Medium,
+    owners: Option<&'a Owners>,
     seen: Vec<Seen>,
     gone: Vec<TreePath>,
 }
@@ -56,8 +58,12 @@ enum Verdict {
 pub(crate) type SameBytes<'a> = dyn FnMut(&TreePath, &Content) -> Result<bool, SnapshotError> + 'a;
 
 impl<'a> Comparison<'a> {
-    pub(crate) fn new(tree: &'a Tree<Content>, medium: &'a Medium) -> Self {
-        Self { tree, medium, seen: Vec::new(), gone: Vec::new() }
+    pub(crate) fn new(
+        tree: &'a Tree<Content>,
+        medium: &'a Medium,
+        owners: Option<&'a Owners>,
+    ) -> Self {
+        Self { tree, medium, owners, seen: Vec::new(), gone: Vec::new() }
     }
 
     /// Something stands at `path` that may be new or changed. If it is a file with several names, all of
@@ -143,6 +149,9 @@ impl<'a> Comparison<'a> {
         let before = self.tree.get(path);
         let was = before.map(Standing::of);
         let mut now = self.medium.reveal(standing, was.as_ref());
+        if let Some(owners) = self.owners {
+            owners::decide(owners, path, &standing.shape, &mut now);
+        }
         if path.is_root()
             && let Some(was) = &was
         {

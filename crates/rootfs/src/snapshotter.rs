@@ -9,6 +9,7 @@ use strata_oci::DiffId;
 use strata_tree::{ChangeSet, Tree, TreePath};
 
 use crate::error::SnapshotError;
+use crate::owners::Owners;
 
 /// A layer to start from, with a way to get its bytes if they are needed.
 pub struct BaseLayer {
@@ -69,7 +70,15 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     /// does the time that its making left on the directory above.
     ///
     /// The root directory's own time never counts: hardly any image has an entry for its root.
-    fn take_changes(&mut self, ignore: &[TreePath]) -> Result<ChangeSet<Content>, SnapshotError>;
+    ///
+    /// `owners` says what files seemed to the command, where it saw other owners and devices than there are
+    /// on disk: then it decides, for every path. Otherwise a file that still has the owner that stands for
+    /// another one has kept that other one.
+    fn take_changes(
+        &mut self,
+        ignore: &[TreePath],
+        owners: Option<&Owners>,
+    ) -> Result<ChangeSet<Content>, SnapshotError>;
 
     /// A workspace of its own with the same content, for a child stage. A command's changes must have been
     /// taken before ([`SnapshotError::ChangesPending`]).

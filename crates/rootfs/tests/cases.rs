@@ -510,14 +510,14 @@ fn what_the_disk_cannot_hold_passes_through() {
             fs::set_permissions(root.join(name), mode).expect("chmod");
         }
         lchown(root.join("link"), Some(0), Some(0)).expect("chown");
-        let nothing = workspace.take_changes(&[]).expect("changes");
+        let nothing = workspace.take_changes(&[], None).expect("changes");
         assert_eq!(lines(&nothing), Vec::<String>::new(), "{}", place.snapshotter.name());
 
         let root = workspace.root().expect("a root");
         for name in ["big", "labelled", "future", "whiteout"] {
             chmod(&root, name, 0o600);
         }
-        let changes = workspace.take_changes(&[]).expect("changes");
+        let changes = workspace.take_changes(&[], None).expect("changes");
         let expected = [
             "put big 600 4294967295:4294967295 old `x`",
             "put future 600 `x`",

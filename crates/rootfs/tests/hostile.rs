@@ -126,6 +126,6 @@ fn trees_deeper_than_descriptors_are_unpacked() {
         let mut workspace = place.create(vec![vec![file(&deep, "bottom")]]);
         let root = workspace.root().expect("a root");
         assert!(root.join(&deep[..1001]).exists());
-        assert_eq!(workspace.take_changes(&[]).expect("changes").len(), 0);
+        assert_eq!(workspace.take_changes(&[], None).expect("changes").len(), 0);
     }
 }

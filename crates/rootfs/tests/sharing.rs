@@ -97,7 +97,7 @@ fn left_overs_are_deleted_by_the_next_process() {
     assert_eq!(entries(&work).len(), 1);
     drop(second);
     check(&mut *{
-        workspace.take_changes(&[]).expect("changes");
+        workspace.take_changes(&[], None).expect("changes");
         workspace
     });
 }

@@ -150,7 +150,7 @@ pub(crate) fn run(
     let root = workspace.root().expect("a root");
     command(&root);
     let ignore: Vec<_> = ignore.iter().map(path).collect();
-    let changes = workspace.take_changes(&ignore).expect("changes");
+    let changes = workspace.take_changes(&ignore, None).expect("changes");
     let mut after = before;
     after.apply(&changes).expect("the changes fit");
     // Not the places of contents: a file may be known by another of its names now.
@@ -168,7 +168,7 @@ pub(crate) fn check(workspace: &mut dyn Workspace) {
     let expected = tree_lines(workspace.tree(), true);
     let root = workspace.root().expect("a root");
     assert_eq!(disk_lines(&root), expected, "the disk shows the tree");
-    let nothing = workspace.take_changes(&[]).expect("changes");
+    let nothing = workspace.take_changes(&[], None).expect("changes");
     assert_eq!(lines(&nothing), Vec::<String>::new(), "looking changes nothing");
 }
 

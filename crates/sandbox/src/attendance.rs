@@ -10,6 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::message::{self, Answer};
+use crate::ownership::Entry;
 use crate::{Cancel, Command, Exit, RunError, Stream};
 
 /// How many pieces are read before looking whether there is something else to do: a command that
@@ -50,20 +51,24 @@ impl Attendance {
         })
     }
 
-    /// Has the command run, and tells how it ended when every process of it is gone.
+    /// Has the command run, and tells how it ended when every process of it is gone, and what its
+    /// files seem, if anything was faked.
     pub(crate) fn conclude(
         mut self,
         command: &Command,
         cancel: &Cancel,
         output: &mut dyn FnMut(Stream, &[u8]),
-    ) -> Result<Exit, RunError> {
-        let answer = self.attend(command, cancel, output);
+    ) -> Result<(Exit, Vec<Entry>), RunError> {
+        let mut journal = Vec::new();
+        let answer = self.attend(command, cancel, output, &mut journal);
         // Closes the socket, should the helper still be there.
         let status = self.finish()?;
         match answer? {
-            Some(Answer::Ended(exit)) => Ok(exit),
+            Some(Answer::Ended(exit)) => Ok((exit, journal)),
             Some(Answer::Failed(error)) => Err(error),
-            None => Err(RunError::HelperLost { status: status.to_string() }),
+            Some(Answer::Owners(_)) | None => {
+                Err(RunError::HelperLost { status: status.to_string() })
+            }
         }
     }
 
@@ -73,6 +78,7 @@ impl Attendance {
         command: &Command,
         cancel: &Cancel,
         output: &mut dyn FnMut(Stream, &[u8]),
+        journal: &mut Vec<Entry>,
     ) -> Result<Option<Answer>, RunError> {
         let failed =
             |operation: &str, source| RunError::Setup { operation: operation.to_owned(), source };
@@ -100,6 +106,7 @@ impl Attendance {
             if ready.socket {
                 let received = message::receive(&mut self.socket);
                 match received {
+                    Ok(Some(Answer::Owners(entries))) => *journal = entries,
                     // The first answer tells the cause, later ones its consequences.
                     Ok(Some(next)) => answer = answer.or(Some(next)),
                     Ok(None) => break,

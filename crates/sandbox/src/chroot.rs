@@ -71,8 +71,8 @@ impl Isolation for Chroot {
         let mount_points = layout.mount_points();
         // Also after a failure: caches are to be found where they were.
         let undone = layout.undo();
-        let exit = run?;
+        let (exit, _) = run?;
         undone?;
-        Ok(Outcome { exit, mount_points })
+        Ok(Outcome { exit, mount_points, owners: None })
     }
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Ownership;
+
 /// One command and the world it sees.
 ///
 /// Image paths are bytes, absolute, and resolved inside the root with its own symbolic links.
@@ -36,6 +38,9 @@ pub struct Command {
     pub ulimits: Vec<Ulimit>,
     /// Size of `/dev/shm` in bytes; Docker's default is [`DEFAULT_SHM_SIZE`].
     pub shm_size: u64,
+    /// Which files of the root are to seem others' than root's. `None` is for the disk to tell: then
+    /// nothing is faked. Only an isolation that [fakes ids](crate::Isolation::fakes_ids) looks at it.
+    pub owners: Option<Vec<Ownership>>,
 }
 
 /// Docker's size of `/dev/shm`.

@@ -32,7 +32,9 @@ use strata_sys::process::{self, Fork, UnshareFlags};
 
 use crate::enter::Processes;
 use crate::message::{self, Answer};
-use crate::{Command, Network, RunError};
+use crate::supervisor::{self, Supervisor};
+use crate::{Command, Mount, Network, Ownership, RunError, Seeming};
+use supervision::{Calls, Supervision};
 
 /// The first argument of a helper; nobody types it.
 pub(crate) const NAME: &str = "strata-run-helper";
@@ -72,26 +74,39 @@ fn supervise(socket: &mut UnixStream) -> Result<(), RunError> {
     let Some(command) = command else {
         return Ok(());
     };
+    // Of the builder's processes, as long as it can be reached.
+    let procfs = supervisor::procfs().map_err(|errno| failed("open `/proc`", errno))?;
     // Refused by some filters, where keys are out of the command's reach as well.
     let _ = process::new_session_keyring();
     leave(namespaces(&command) | UnshareFlags::NEWPID)?;
 
     let (alive, witness) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|errno| failed("make a pipe", errno))?;
+    let (calls, supervision) = supervised(&command)?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
-            drop(witness);
-            init::main(socket, &command, &alive)
+            drop((witness, calls));
+            init::main(socket, &command, &alive, supervision)
         }
         Fork::Parent(init) => {
             let pidfd = pidfd_open(init, PidfdFlags::empty())
                 .map_err(|errno| failed("watch the init process", errno))?;
-            let result = wait_for_end(socket.as_fd(), &pidfd);
+            drop(supervision);
+            let mut supervisor = None;
+            let result = match &calls {
+                Some(calls) => fake_ids(socket, (&pidfd, calls), &command, procfs, &mut supervisor),
+                None => wait_for_end(socket.as_fd(), &pidfd),
+            };
             // Whatever happened, init goes, and this waits until its whole namespace has.
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
             let _ = retry_on_intr(|| rustix::process::waitpid(Some(init), WaitOptions::empty()));
             drop(witness);
-            result
+            result?;
+            if let Some(supervisor) = supervisor {
+                // If the builder is gone, nobody asks who owns what.
+                let _ = answer(socket, &Answer::Owners(supervisor.journal()));
+            }
+            Ok(())
         }
     }
 }
@@ -123,6 +138,48 @@ fn settle(command: &Command, processes: Processes) -> Result<(), RunError> {
         }
     }
     world::build(command, processes)
+}
+
+/// Both ends of what passes on the calls of a command whose ids are faked.
+fn supervised(command: &Command) -> Result<(Option<Calls>, Option<Supervision>), RunError> {
+    match command.owners {
+        Some(_) => supervision::pair(supervisor::faked_ids_filter)
+            .map(|(calls, supervision)| (Some(calls), Some(supervision))),
+        None => Ok((None, None)),
+    }
+}
+
+/// Answers the command's calls about ids until its init ends or the builder wants it to.
+fn fake_ids(
+    socket: &UnixStream,
+    (init, calls): (&OwnedFd, &Calls),
+    command: &Command,
+    procfs: OwnedFd,
+    supervisor: &mut Option<Supervisor>,
+) -> Result<(), RunError> {
+    if !calls.are_announced_before(socket.as_fd(), init)? {
+        return Ok(());
+    }
+    let Some(listener) = calls.receive()? else {
+        return wait_for_end(socket.as_fd(), init);
+    };
+    // The root of this process has changed with init's.
+    let owners = owners(command);
+    let new = Supervisor::for_single_id(listener, procfs, &command.user, &owners)
+        .map_err(|errno| failed("supervise the command", errno))?;
+    supervision::serve_until_end(socket.as_fd(), init, supervisor.insert(new))
+}
+
+/// What files of the root seem, and those that exist for the run.
+fn owners(command: &Command) -> Vec<Ownership> {
+    let mut owners = command.owners.clone().unwrap_or_default();
+    for mount in &command.mounts {
+        if let Mount::File { target, uid, gid, .. } = mount {
+            let seems = Seeming { uid: *uid, gid: *gid, device: None };
+            owners.push(Ownership { path: target.clone(), seems });
+        }
+    }
+    owners
 }
 
 fn namespaces(command: &Command) -> UnshareFlags {

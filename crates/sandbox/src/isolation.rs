@@ -9,12 +9,18 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::{Command, Resource};
+use crate::{Command, Ownership, Resource};
 
 /// A way to run commands that this host allows.
 pub trait Isolation: fmt::Debug + Send + Sync {
     /// Its name in the ladder, as `doctor` shows it.
     fn name(&self) -> &'static str;
+
+    /// Whether commands see owners and devices that are not on disk: those of [`Command::owners`],
+    /// and what they made of them, as [`Outcome::owners`] tells.
+    fn fakes_ids(&self) -> bool {
+        false
+    }
 
     /// Runs a command to its end and hands over what it prints while it prints it.
     ///
@@ -56,6 +62,8 @@ pub struct Outcome {
     /// Image paths (relative, without links) of mount points that were created for the run. They
     /// have been removed again, except directories in which the command left something.
     pub mount_points: Vec<Vec<u8>>,
+    /// All files that seem others' than root's now. `None` if nothing was faked, and the disk tells.
+    pub owners: Option<Vec<Ownership>>,
 }
 
 /// Asks a running command to be killed, from any thread and any number of times.
@@ -195,6 +203,14 @@ pub enum RunError {
     Limit {
         /// Which.
         resource: Resource,
+        /// What the kernel answered.
+        #[source]
+        #[serde(with = "crate::errno")]
+        source: Errno,
+    },
+    /// The files that a command gave away could not be found again.
+    #[error("cannot look for the files that the command gave away")]
+    Owners {
         /// What the kernel answered.
         #[source]
         #[serde(with = "crate::errno")]

@@ -41,12 +41,14 @@ mod helper;
 mod message;
 mod mount_points;
 mod namespaces;
+mod ownership;
 mod supervisor;
 
 pub use chroot::Chroot;
 pub use command::{Command, Mount, Network, Resource, Ulimit, User};
 pub use isolation::{Cancel, CancelError, Exit, Isolation, Outcome, RunError, Stream};
 pub use namespaces::Namespaces;
+pub use ownership::{Device, Ownership, Seeming};
 
 /// Runs the helper and leaves the process if this process was started as one; otherwise returns.
 ///

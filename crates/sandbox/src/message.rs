@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::ownership::Entry;
 use crate::{Exit, RunError};
 
 /// Longer messages are a bug or a lie.
@@ -24,6 +25,8 @@ pub(crate) enum Answer {
     Ended(Exit),
     /// It could not be run.
     Failed(RunError),
+    /// What its files seem, after everything has ended.
+    Owners(Vec<Entry>),
 }
 
 pub(crate) fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {

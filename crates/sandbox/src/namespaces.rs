@@ -11,7 +11,7 @@ use crate::chroot::HideError;
 use crate::enter::{Entry, Mode, Processes};
 use crate::helper;
 use crate::mount_points::{MountPoints, Want};
-use crate::{Cancel, Command, Isolation, Mount, Outcome, RunError, Stream};
+use crate::{Cancel, Command, Exit, Isolation, Mount, Outcome, RunError, Stream, ownership};
 
 /// Runs commands in namespaces of their own, below the namespaces that the builder is in.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,10 @@ impl Isolation for Namespaces {
         name(self.entry)
     }
 
+    fn fakes_ids(&self) -> bool {
+        self.entry.mode == Mode::Single
+    }
+
     fn run(
         &self,
         command: &Command,
@@ -51,8 +55,16 @@ impl Isolation for Namespaces {
             Processes::Own => helper::NAME,
             Processes::Shared => helper::shared::NAME,
         };
-        let exit = Attendance::start(helper)?.conclude(command, cancel, output)?;
-        Ok(Outcome { exit, mount_points: points.paths() })
+        let (exit, journal) = Attendance::start(helper)?.conclude(command, cancel, output)?;
+        // What a command that failed did is of no use to anybody.
+        let owners = match (&command.owners, exit) {
+            (Some(_), Exit::Code(0)) => Some(
+                ownership::locate(&root, &journal)
+                    .map_err(|error| RunError::Owners { source: error.source })?,
+            ),
+            _ => None,
+        };
+        Ok(Outcome { exit, mount_points: points.paths(), owners })
     }
 }
 

@@ -141,12 +141,11 @@ const LADDER: [Rung; 6] = [
     },
     Rung {
         name: "userns-single",
-        description: "a user namespace with one id, mounts, and a pid namespace for each command",
+        description: "a user namespace with one id and a supervisor that fakes the others, mounts, and a pid namespace for each command",
         limits: &[
-            "creating device nodes",
-            "running as another user than root",
-            "giving files to another owner than root",
-            "installing packages with apt, which changes its user",
+            "using device nodes that a command creates: the image has them, the command empty files",
+            "keeping the files of one user from another: all have root's power over the image",
+            "owners of files in cache mounts, from one step to the next",
         ],
         probe: |host| attempt_entries(host, &[own(Mode::Single), shared(Mode::Single)]),
     },

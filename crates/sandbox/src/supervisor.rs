@@ -23,37 +23,96 @@
 
 mod call;
 mod caller;
+mod credentials;
+mod disguise;
 mod filter;
+mod journal;
 mod listing;
 mod place;
+mod population;
 mod process;
 mod serve;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use strata_sys::seccomp::{Listener, Notification, Reply};
+use strata_sys::seccomp::{CloseOnExec, Listener, Notification, Reply};
 use strata_sys::{CallError, Dir};
 
-use call::Call;
+use crate::User;
+use crate::ownership::{Entry, Ownership};
+use call::{Call, Ids};
 use caller::Memories;
-pub(crate) use filter::served_paths as served_paths_filter;
-use serve::{Answer, Served};
+use credentials::Credentials;
+use disguise::Disguise;
+pub(crate) use filter::{faked_ids as faked_ids_filter, served_paths as served_paths_filter};
+use serve::Served;
 
-/// Serves the calls of one command's processes.
+/// Answers the calls of one command's processes.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     listener: Listener,
     memories: Memories,
-    served: Served,
+    ability: Ability,
+}
+
+/// What is answered.
+#[derive(Debug)]
+enum Ability {
+    ServedPaths(Served),
+    FakedIds(Disguise),
+}
+
+/// What a call comes to.
+#[derive(Debug)]
+enum Answer {
+    Continue,
+    Value(i64),
+    Error(Errno),
+    Open(OwnedFd, CloseOnExec),
+}
+
+/// The procfs that numbers processes as this process does. It stays within reach when the root of
+/// this process changes.
+pub(crate) fn procfs() -> Result<OwnedFd, Errno> {
+    open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 impl Supervisor {
     /// Serves what is missing in a root directory that was changed and has no mounts.
     pub(crate) fn for_changed_root(listener: Listener, root: &Dir) -> Result<Self, Errno> {
+        let ability = Ability::ServedPaths(Served::new(root)?);
+        Ok(Self::new(listener, procfs()?, ability))
+    }
+
+    /// Fakes ids in a user namespace that has one. This process's root must be the command's.
+    pub(crate) fn for_single_id(
+        listener: Listener,
+        procfs: OwnedFd,
+        user: &User,
+        owners: &[Ownership],
+    ) -> Result<Self, Errno> {
+        // New files get the mode that is asked for here.
+        rustix::process::umask(Mode::empty());
+        let first = Credentials::of(user.uid, user.gid, user.groups.clone());
+        let memories = procfs.try_clone().map_err(|error| crate::errno::of(&error))?;
+        let ability = Ability::FakedIds(Disguise::new(procfs, first, owners)?);
+        Ok(Self::new(listener, memories, ability))
+    }
+
+    fn new(listener: Listener, procfs: OwnedFd, ability: Ability) -> Self {
         // Without it everything works, only slower.
         let _ = listener.stay_on_one_processor();
-        Ok(Self { listener, memories: Memories::default(), served: Served::new(root)? })
+        Self { listener, memories: Memories::new(procfs), ability }
+    }
+
+    /// What the command's files seem in the end.
+    pub(crate) fn journal(&self) -> Vec<Entry> {
+        match &self.ability {
+            Ability::ServedPaths(_) => Vec::new(),
+            Ability::FakedIds(disguise) => disguise.journal(),
+        }
     }
 
     /// Answers one call, if one waits.
@@ -78,29 +137,47 @@ impl Supervisor {
     }
 
     fn answer(&mut self, notification: &Notification) -> Result<Answer, Errno> {
-        let thread = notification.thread;
-        match Call::decode(notification) {
-            None => Ok(Answer::Continue),
-            Some(Call::ChangeIds) => {
-                // Later the memory may be out of reach, but for whoever has opened it already.
-                self.memories.keep(thread);
+        let Some(call) = Call::decode(notification) else {
+            return Ok(Answer::Continue);
+        };
+        let mut caller = self.memories.caller(notification.thread);
+        let path = match call {
+            Call::Path(call) if call.at.path == 0 && call.ask.takes_descriptors() => Vec::new(),
+            Call::Path(call) => match caller.string(call.at.path) {
+                Ok(path) => path,
+                // A bad address is the kernel's to refuse; a memory that hides gets nothing.
+                Err(_) => return Ok(Answer::Continue),
+            },
+            Call::Ids(_) | Call::End => Vec::new(),
+        };
+        match &mut self.ability {
+            Ability::ServedPaths(served) => match call {
+                Call::Path(call) => {
+                    let Some(place) = served.find(&caller, &call, &path) else {
+                        return Ok(Answer::Continue);
+                    };
+                    // Its number may be another thread's by now, and what was read another's memory.
+                    if !self.listener.is_waiting(notification.id) {
+                        return Ok(Answer::Continue);
+                    }
+                    caller.identify();
+                    served.answer(&mut caller, &call, &place)
+                }
+                Call::Ids(Ids::Change(..)) => {
+                    // Later the memory may be out of reach, but for whoever has opened it already.
+                    caller.keep_memory();
+                    Ok(Answer::Continue)
+                }
+                Call::Ids(_) | Call::End => Ok(Answer::Continue),
+            },
+            Ability::FakedIds(_) if !self.listener.is_waiting(notification.id) => {
                 Ok(Answer::Continue)
             }
-            Some(Call::Path(call)) => {
-                let Ok((path, mut caller)) = self.memories.path(thread, call.at.path) else {
-                    // A bad address is the kernel's to refuse; one that hides gets nothing served.
-                    return Ok(Answer::Continue);
-                };
-                let Some(place) = self.served.find(&caller, &call, &path) else {
-                    return Ok(Answer::Continue);
-                };
-                caller.identify();
-                // Its number may be another thread's by now, and what was read another's memory.
-                if !self.listener.is_waiting(notification.id) {
-                    return Ok(Answer::Continue);
-                }
-                self.served.answer(&mut caller, &call, &place)
-            }
+            Ability::FakedIds(disguise) => match call {
+                Call::Path(call) => disguise.path(&mut caller, &call, &path),
+                Call::Ids(call) => disguise.ids(&mut caller, call),
+                Call::End => Ok(disguise.end(caller.thread)),
+            },
         }
     }
 }

@@ -14,6 +14,8 @@
 mod cases;
 #[path = "sandbox/changed_root.rs"]
 mod changed_root;
+#[path = "sandbox/faked_ids.rs"]
+mod faked_ids;
 #[path = "sandbox/fixture.rs"]
 mod fixture;
 #[path = "sandbox/served_paths.rs"]
@@ -35,6 +37,9 @@ const ENTER: &str = "--enter=";
 /// new one in a user namespace.
 const MASKED: &str = "masked";
 
+/// One id, in a container that allows no procfs of its own.
+const SINGLE_SHARED: &str = "single-shared";
+
 /// No mode: the builder enters nothing.
 const CHANGED_ROOT: &str = "changed-root";
 
@@ -52,10 +57,13 @@ fn main() -> ExitCode {
         }
         (Some(entry), _) => {
             let name = format!("{:?}-{:?}", entry.mode, entry.processes);
-            let cases = match entry.processes {
+            let mut cases = match entry.processes {
                 Processes::Own => cases::ALL.to_vec(),
                 Processes::Shared => cases::shared(),
             };
+            if entry.mode == Mode::Single {
+                cases.extend(faked_ids::ALL);
+            }
             run_cases(&name, || Fixture::new(entry), &cases)
         }
         (None, Some(CHANGED_ROOT)) => {
@@ -78,8 +86,17 @@ fn run_modes() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut failed = run_probes().is_err();
-    let modes =
-        ["identity", "shared", "shifted", "subordinate", "single", "mounts", MASKED, CHANGED_ROOT];
+    let modes = [
+        "identity",
+        "shared",
+        "shifted",
+        "subordinate",
+        "single",
+        SINGLE_SHARED,
+        "mounts",
+        MASKED,
+        CHANGED_ROOT,
+    ];
     for mode in modes {
         let status = Command::new("/proc/self/exe").arg(format!("{ENTER}{mode}")).status();
         failed |= !status.unwrap().success();
@@ -139,9 +156,10 @@ fn enter_as(name: &str) -> ExitCode {
             user::become_ordinary(user::SubordinateIds::Granted);
             (Mode::Subordinate, Processes::Own)
         }
-        _ => {
+        name => {
             user::become_ordinary(user::SubordinateIds::None);
-            (Mode::Single, Processes::Own)
+            let processes = if name == SINGLE_SHARED { Processes::Shared } else { Processes::Own };
+            (Mode::Single, processes)
         }
     };
     // What a builder keeps its state in; the roots of the cases are elsewhere.

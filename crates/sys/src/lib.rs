@@ -29,5 +29,5 @@ pub mod socket;
 mod error;
 
 pub use error::{CallError, PathError};
-pub use root::{Dir, Entry, Kind, Metadata, Node, Root, Time};
+pub use root::{Dir, Entry, Identity, Kind, Metadata, Node, Root, Time};
 pub use rustix::io::Errno;

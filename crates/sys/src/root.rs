@@ -9,7 +9,7 @@ mod remove;
 mod xattr;
 
 pub use dir::{Dir, Entry};
-pub use metadata::{Kind, Metadata, Node, Time};
+pub use metadata::{Identity, Kind, Metadata, Node, Time};
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -79,6 +79,11 @@ impl Root {
         let path = path.as_ref();
         let found = self.locate(path)?;
         metadata::of_fd(found.as_fd()).map_err(|errno| PathError::new("inspect", path, errno))
+    }
+
+    /// Describes an open file or location.
+    pub fn metadata_of(found: BorrowedFd<'_>) -> Result<Metadata, Errno> {
+        metadata::of_fd(found)
     }
 
     /// Describes an entry.

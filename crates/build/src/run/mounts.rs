@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use strata_plan::{Access, Mount, MountFrom, MountKind, MountOwner, Origin, RunOp};
 use strata_rootfs::Workspace;
-use strata_sandbox::Mount as SandboxMount;
+use strata_sandbox::{Mount as SandboxMount, Ownership, Seeming};
 use strata_tree::lookup::Last;
 use strata_tree::{Resolved, Tree, TreePath};
 
@@ -25,6 +25,8 @@ pub(super) struct Mounts {
     pub(super) list: Vec<SandboxMount>,
     /// Variables that mounts bring: secrets, the agent's socket.
     pub(super) environment: Vec<(String, String)>,
+    /// Owners of caches, for where the disk may not have them.
+    pub(super) owners: Vec<Ownership>,
     // Directories that exist for this run only; writes into them go away with them.
     workspaces: Vec<Box<dyn Workspace>>,
     // Locks on cache directories, held until the command has ended.
@@ -60,6 +62,10 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
                 };
                 let cancel = running.session.cancel.clone();
                 let cache = blocking(move || cache_mount::open(&wanted, &cancel)).await?;
+                ready.owners.push(Ownership {
+                    path: target(mount),
+                    seems: Seeming { uid: owner.uid, gid: owner.gid, device: None },
+                });
                 ready.list.push(SandboxMount::Bind {
                     source: cache.path().to_owned(),
                     target: target(mount),

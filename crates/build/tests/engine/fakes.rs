@@ -220,7 +220,7 @@ impl Isolation for Scripted {
         std::fs::write(command.root.join("made"), &text).unwrap();
         output(Stream::Stdout, format!("output of {text}\n").as_bytes());
         let exit = self.exits.lock().unwrap().get(&text).copied().unwrap_or(Exit::Code(0));
-        Ok(Outcome { exit, mount_points: Vec::new() })
+        Ok(Outcome { exit, mount_points: Vec::new(), owners: None })
     }
 }
 

@@ -18,6 +18,7 @@ use crate::contents::{DiskContents, open_file};
 use crate::entry;
 use crate::error::SnapshotError;
 use crate::medium::Standing;
+use crate::owners::Owners;
 use crate::scratch::Scratch;
 use crate::snapshotter::Workspace;
 use crate::state::State;
@@ -197,11 +198,15 @@ impl Workspace for OverlayWorkspace {
         Ok(())
     }
 
-    fn take_changes(&mut self, ignore: &[TreePath]) -> Result<ChangeSet<Content>, SnapshotError> {
+    fn take_changes(
+        &mut self,
+        ignore: &[TreePath],
+        owners: Option<&Owners>,
+    ) -> Result<ChangeSet<Content>, SnapshotError> {
         let Some(mut running) = self.running.take() else { return Ok(ChangeSet::default()) };
         let (upper, scratch) = (Arc::clone(&running.upper), running.scratch.take());
         running.unmount().map_err(SnapshotError::Mount)?;
-        let mut comparison = Comparison::new(&self.tree, self.state.medium());
+        let mut comparison = Comparison::new(&self.tree, self.state.medium(), owners);
         scan::scan(&upper, &self.tree, &mut comparison)?;
         let mut same = |path: &TreePath, before: &Content| same_bytes(&upper, path, before);
         let outcome = comparison.conclude(ignore, &upper, &mut same)?;

@@ -18,6 +18,7 @@ use crate::contents::{DiskContents, open_file};
 use crate::descent::{Descent, Obstacle};
 use crate::entry::{self, Identity};
 use crate::error::SnapshotError;
+use crate::owners::Owners;
 use crate::scratch::Scratch;
 use crate::snapshotter::{BaseLayer, Workspace};
 use crate::space;
@@ -221,7 +222,11 @@ impl Workspace for WalkWorkspace {
         if changes.is_empty() { Ok(()) } else { self.commit(&changes, contents) }
     }
 
-    fn take_changes(&mut self, ignore: &[TreePath]) -> Result<ChangeSet<Content>, SnapshotError> {
+    fn take_changes(
+        &mut self,
+        ignore: &[TreePath],
+        owners: Option<&Owners>,
+    ) -> Result<ChangeSet<Content>, SnapshotError> {
         let before = match self.index.take() {
             Some(index) if std::mem::take(&mut self.running) => index,
             index => {
@@ -230,7 +235,7 @@ impl Workspace for WalkWorkspace {
             }
         };
         let now = scan(&self.directory, self.scratch.path())?;
-        let mut comparison = Comparison::new(&self.tree, self.state.medium());
+        let mut comparison = Comparison::new(&self.tree, self.state.medium(), owners);
         let files = self.compare(&before, &now, &mut comparison)?;
         let fresh = self.read_fingerprints(files)?;
         let mut same = |path: &TreePath, _: &Content| {

@@ -11,14 +11,20 @@ use rustix::process::{
 };
 use strata_sys::process::{self, Fork};
 
+use super::supervision::Supervision;
 use super::{answer, failed, program, settle, setup};
 use crate::enter::Processes;
 use crate::message::Answer;
 use crate::{Command, Exit, RunError};
 
 /// `supervisor` ends when the supervisor does.
-pub(super) fn main(socket: &mut UnixStream, command: &Command, supervisor: &OwnedFd) -> ! {
-    let last = match run(socket, command, supervisor) {
+pub(super) fn main(
+    socket: &mut UnixStream,
+    command: &Command,
+    supervisor: &OwnedFd,
+    supervision: Option<Supervision>,
+) -> ! {
+    let last = match run(socket, command, supervisor, supervision) {
         Ok(exit) => Answer::Ended(exit),
         Err(error) => Answer::Failed(error),
     };
@@ -28,7 +34,12 @@ pub(super) fn main(socket: &mut UnixStream, command: &Command, supervisor: &Owne
     process::exit_now(0)
 }
 
-fn run(socket: &mut UnixStream, command: &Command, supervisor: &OwnedFd) -> Result<Exit, RunError> {
+fn run(
+    socket: &mut UnixStream,
+    command: &Command,
+    supervisor: &OwnedFd,
+    supervision: Option<Supervision>,
+) -> Result<Exit, RunError> {
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|errno| failed("tie the init process to its parent", errno))?;
     if is_ended(supervisor) {
@@ -40,11 +51,15 @@ fn run(socket: &mut UnixStream, command: &Command, supervisor: &OwnedFd) -> Resu
         .map_err(|errno| failed("hide the init process", errno))?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
-            let error = program::start(command, None);
+            let error = program::start(command, supervision.as_ref());
             let _ = answer(socket, &Answer::Failed(error));
             process::exit_now(127)
         }
-        Fork::Parent(child) => reap(child),
+        Fork::Parent(child) => {
+            // The supervisor sees by its end that the program has ended before it began.
+            drop(supervision);
+            reap(child)
+        }
     }
 }
 

@@ -24,11 +24,12 @@ use strata_sys::process::{self, Fork};
 use super::chroot::descendants;
 use super::init::exit;
 use super::{
-    answer, broken, failed, leave, namespaces, program, serve, settle, setup, wait_for_end,
+    answer, broken, failed, fake_ids, leave, namespaces, program, serve, settle, setup, supervised,
+    wait_for_end,
 };
 use crate::enter::Processes;
 use crate::message::{self, Answer};
-use crate::{Command, RunError};
+use crate::{Command, RunError, supervisor};
 
 /// The first argument of such a helper; nobody types it.
 pub(crate) const NAME: &str = "strata-shared-helper";
@@ -87,23 +88,40 @@ fn attend(socket: &mut UnixStream, command: &Command) -> Result<(), RunError> {
     // Whoever kills the guardian does not get rid of everybody.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|errno| failed("tie the attendant to its parent", errno))?;
+    // Of the builder's processes, as long as it can be reached.
+    let procfs = supervisor::procfs().map_err(|errno| failed("open `/proc`", errno))?;
     leave(namespaces(command))?;
     settle(command, Processes::Shared)?;
+    let (calls, supervision) = supervised(command)?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
-            let error = program::start(command, None);
+            drop(calls);
+            let error = program::start(command, supervision.as_ref());
             let _ = answer(socket, &Answer::Failed(error));
             process::exit_now(127)
         }
-        Fork::Parent(program) => wait_for(socket, program),
+        Fork::Parent(program) => {
+            drop(supervision);
+            let pidfd = pidfd_open(program, PidfdFlags::empty())
+                .map_err(|errno| failed("watch the command", errno))?;
+            let mut supervisor = None;
+            match &calls {
+                Some(calls) => {
+                    fake_ids(socket, (&pidfd, calls), command, procfs, &mut supervisor)?;
+                }
+                None => wait_for_end(socket.as_fd(), &pidfd)?,
+            }
+            tell_end(socket, program)?;
+            match supervisor {
+                Some(supervisor) => answer(socket, &Answer::Owners(supervisor.journal())),
+                None => Ok(()),
+            }
+        }
     }
 }
 
-/// Waits until the program ends or the builder wants it to, and says how it ended.
-fn wait_for(socket: &mut UnixStream, program: Pid) -> Result<(), RunError> {
-    let pidfd = pidfd_open(program, PidfdFlags::empty())
-        .map_err(|errno| failed("watch the command", errno))?;
-    wait_for_end(socket.as_fd(), &pidfd)?;
+/// Says how the program ended, if it has.
+fn tell_end(socket: &mut UnixStream, program: Pid) -> Result<(), RunError> {
     let ended = retry_on_intr(|| waitpid(Some(program), WaitOptions::NOHANG))
         .map_err(|errno| failed("wait for the command", errno))?;
     match ended.and_then(|(_, status)| exit(status)) {

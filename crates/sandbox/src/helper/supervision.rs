@@ -59,6 +59,25 @@ impl Calls {
     }
 }
 
+impl Calls {
+    /// Waits until the program begins, or cannot: then [`receive`](Self::receive) does not wait.
+    /// False if the builder's end is closed or the process has ended before.
+    pub(super) fn are_announced_before(
+        &self,
+        socket: BorrowedFd<'_>,
+        process: &OwnedFd,
+    ) -> Result<bool, RunError> {
+        let mut waiting = [
+            PollFd::from_borrowed_fd(socket, PollFlags::IN),
+            PollFd::new(process, PollFlags::IN),
+            PollFd::new(&self.socket, PollFlags::IN),
+        ];
+        retry_on_intr(|| poll(&mut waiting, None))
+            .map_err(|errno| failed("wait for the command", errno))?;
+        Ok(waiting[..2].iter().all(|one| one.revents().is_empty()))
+    }
+}
+
 /// Answers calls until the builder's end is closed or the process has ended.
 pub(super) fn serve_until_end(
     socket: BorrowedFd<'_>,

@@ -146,7 +146,7 @@ impl World<'_> {
         let stage = self.root.open_dir("dev").map_err(|error| place(b"dev", &error))?;
         let mut files = Vec::new();
         for (index, wanted) in wanted.into_iter().enumerate() {
-            files.push(make_file(&stage, &index.to_string(), &wanted)?);
+            files.push(make_file(&stage, &index.to_string(), &wanted, command)?);
         }
         Ok(files)
     }
@@ -306,11 +306,17 @@ impl World<'_> {
     }
 }
 
-fn make_file(stage: &Dir, name: &str, wanted: &Wanted<'_>) -> Result<RunFile, RunError> {
+fn make_file(
+    stage: &Dir,
+    name: &str,
+    wanted: &Wanted<'_>,
+    command: &Command,
+) -> Result<RunFile, RunError> {
     let failure = |error: PathError| place(wanted.target, &error);
     let mut file = stage.create_file(name, 0o600).map_err(failure)?;
     file.write_all(wanted.content).map_err(|error| broken("write a file of the run", &error))?;
-    let (uid, gid) = (wanted.uid, wanted.gid);
+    // Where ids are faked, the supervisor knows whose it is.
+    let (uid, gid) = if command.owners.is_some() { (0, 0) } else { (wanted.uid, wanted.gid) };
     stage.set_owner(name, uid, gid).map_err(|error| match error.source {
         Errno::INVAL => not_mapped(uid, gid),
         _ => failure(error),

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{Pid, getegid, geteuid};
 use strata_sys::memory;
@@ -26,8 +28,9 @@ const MOST_MEMORIES: usize = 256;
 /// The kernel lets nobody into the memory of another user's process without a capability that an
 /// ordinary container lacks, and not even that user if the process changed its ids and executed
 /// nothing since. But one that was opened before stays open, until the process executes a program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memories {
+    procfs: OwnedFd,
     open: HashMap<Pid, File>,
 }
 
@@ -41,11 +44,9 @@ pub(super) struct Caller<'a> {
 }
 
 impl Memories {
-    /// Opens a memory that may be out of reach later.
-    pub(super) fn keep(&mut self, thread: Pid) {
-        if let Ok(file) = open(thread, user(thread)) {
-            self.put(thread, file);
-        }
+    /// Finds memories in a procfs that numbers threads as this process does.
+    pub(super) fn new(procfs: OwnedFd) -> Self {
+        Self { procfs, open: HashMap::new() }
     }
 
     fn put(&mut self, thread: Pid, file: File) {
@@ -55,37 +56,37 @@ impl Memories {
         self.open.insert(thread, file);
     }
 
-    /// Reads a path that a thread has passed, and tells who the thread is.
-    pub(super) fn path(
-        &mut self,
-        thread: Pid,
-        address: u64,
-    ) -> Result<(Vec<u8>, Caller<'_>), Errno> {
-        let mut caller = Caller { thread, user: None, memories: self };
-        let mut path = Vec::new();
-        let mut chunk = [0; LONGEST_PATH];
-        while path.len() < LONGEST_PATH {
-            let from = address.checked_add(path.len() as u64).ok_or(Errno::FAULT)?;
-            // Not over the end of a page: what is behind it may not be there.
-            let to_end = usize::try_from(PAGE - from % PAGE).map_err(|_| Errno::FAULT)?;
-            let most = if path.is_empty() { MOST_PATHS } else { LONGEST_PATH - path.len() };
-            let part = &mut chunk[..to_end.min(most)];
-            let length = caller.read(from, part)?;
-            let part = &part[..length];
-            if let Some(end) = part.iter().position(|&byte| byte == 0) {
-                path.extend_from_slice(&part[..end]);
-                return Ok((path, caller));
-            }
-            if part.is_empty() {
-                return Err(Errno::FAULT);
-            }
-            path.extend_from_slice(part);
-        }
-        Err(Errno::NAMETOOLONG)
+    /// The thread that a call is from.
+    pub(super) fn caller(&mut self, thread: Pid) -> Caller<'_> {
+        Caller { thread, user: None, memories: self }
     }
 }
 
 impl Caller<'_> {
+    /// Reads a path, or another string that is as short.
+    pub(super) fn string(&mut self, address: u64) -> Result<Vec<u8>, Errno> {
+        let mut string = Vec::new();
+        let mut chunk = [0; LONGEST_PATH];
+        while string.len() < LONGEST_PATH {
+            let from = address.checked_add(string.len() as u64).ok_or(Errno::FAULT)?;
+            // Not over the end of a page: what is behind it may not be there.
+            let to_end = usize::try_from(PAGE - from % PAGE).map_err(|_| Errno::FAULT)?;
+            let most = if string.is_empty() { MOST_PATHS } else { LONGEST_PATH - string.len() };
+            let part = &mut chunk[..to_end.min(most)];
+            let length = self.read(from, part)?;
+            let part = &part[..length];
+            if let Some(end) = part.iter().position(|&byte| byte == 0) {
+                string.extend_from_slice(&part[..end]);
+                return Ok(string);
+            }
+            if part.is_empty() {
+                return Err(Errno::FAULT);
+            }
+            string.extend_from_slice(part);
+        }
+        Err(Errno::NAMETOOLONG)
+    }
+
     /// Copies from the caller's memory, as much as there is up to the next page that is missing.
     pub(super) fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
         match memory::read(self.thread, address, buffer) {
@@ -111,9 +112,17 @@ impl Caller<'_> {
         }
     }
 
+    /// Opens its memory, which may be out of reach later.
+    pub(super) fn keep_memory(&mut self) {
+        let procfs = &self.memories.procfs;
+        if let Ok(file) = open(procfs, self.thread, user(procfs, self.thread)) {
+            self.memories.put(self.thread, file);
+        }
+    }
+
     /// Finds out as whom the caller's files are looked at, before anything is done for it.
     pub(super) fn identify(&mut self) {
-        self.user = user(self.thread);
+        self.user = user(&self.memories.procfs, self.thread);
     }
 
     /// Does something as the caller's user.
@@ -128,7 +137,7 @@ impl Caller<'_> {
         &mut self,
         mut copy: impl FnMut(&File) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
-        self.user = user(self.thread);
+        self.user = user(&self.memories.procfs, self.thread);
         if let Some(file) = self.memories.open.get(&self.thread) {
             match copy(file) {
                 // The program that it belonged to has been replaced.
@@ -137,29 +146,30 @@ impl Caller<'_> {
             }
         }
         self.memories.open.remove(&self.thread);
-        let file = open(self.thread, self.user)?;
+        let file = open(&self.memories.procfs, self.thread, self.user)?;
         let result = copy(&file);
         self.memories.put(self.thread, file);
         result
     }
 }
 
-fn open(thread: Pid, user: Option<(u32, u32)>) -> Result<File, Errno> {
-    let path = format!("/proc/{}/mem", thread.as_raw_nonzero());
-    let open = || File::options().read(true).write(true).open(path);
+fn open(procfs: &OwnedFd, thread: Pid, user: Option<(u32, u32)>) -> Result<File, Errno> {
+    let path = format!("{}/mem", thread.as_raw_nonzero());
+    let open = || openat(procfs, path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let opened = match user {
         Some((uid, gid)) => as_file_user(uid, gid, open),
         None => open(),
     };
-    opened.map_err(|error| crate::errno::of(&error))
+    opened.map(File::from)
 }
 
 /// As whom a thread's files are looked at, unless as this process's own user.
 ///
 /// Not by the owner of its directory in procfs: that is root for a process that hides.
-fn user(thread: Pid) -> Option<(u32, u32)> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_nonzero()));
-    let status = status.ok()?;
+fn user(procfs: &OwnedFd, thread: Pid) -> Option<(u32, u32)> {
+    let path = format!("{}/status", thread.as_raw_nonzero());
+    let status = openat(procfs, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let status = std::io::read_to_string(File::from(status)).ok()?;
     let id = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         // Real, effective, saved, and for files.

@@ -12,20 +12,12 @@ use strata_sys::Dir;
 use strata_sys::record::{Stat, Statx};
 use strata_sys::seccomp::CloseOnExec;
 
+use super::Answer;
 use super::call::{AT_EMPTY_PATH, AT_FDCWD, Ask, PathCall};
 use super::caller::Caller;
 use super::listing::Listing;
 use super::place::{self, Place, Whose};
 use super::process::{Process, split};
-
-/// What a call comes to.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Continue,
-    Value(i64),
-    Error(Errno),
-    Open(OwnedFd, CloseOnExec),
-}
 
 /// What is served, and what was found out about it.
 #[derive(Debug)]
@@ -55,8 +47,7 @@ const LOCATION: OFlags = OFlags::PATH;
 
 impl Served {
     pub(super) fn new(root: &Dir) -> Result<Self, Errno> {
-        let location = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let procfs = open("/proc", location, Mode::empty())?;
+        let procfs = super::procfs()?;
         let link = format!("self/fd/{}", root.as_fd().as_raw_fd());
         let mut prefix = readlinkat(&procfs, link, Vec::new())?.into_bytes();
         if prefix == b"/" {
@@ -166,7 +157,10 @@ impl Served {
                 caller.write(buffer, text)?;
                 i64::try_from(text.len()).map(Answer::Value).map_err(|_| Errno::INVAL)
             }
-            Ask::Chdir => Ok(Answer::Continue),
+            Ask::Attributes => Err(Errno::OPNOTSUPP),
+            Ask::Chdir | Ask::SetOwner { .. } | Ask::Execute { .. } | Ask::Create(_) => {
+                Ok(Answer::Continue)
+            }
         }
     }
 

@@ -67,12 +67,17 @@ impl Fixture {
         let applets = [
             "sh", "cat", "echo", "env", "id", "ls", "sleep", "pwd", "hostname", "ip", "stat",
             "grep", "touch", "readlink", "kill", "mkdir", "rm", "chown", "mount", "head", "wc",
-            "true", "tty", "setsid", "nc", "ln", "dd", "rmdir", "ps", "script", "df", "su",
+            "true", "tty", "setsid", "nc", "ln", "dd", "rmdir", "su", "mv", "mkfifo", "mknod",
+            "chmod",
         ];
         for applet in applets {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
         Self { entry, isolation, directory, root }
+    }
+
+    pub(crate) fn isolation(&self) -> &dyn Isolation {
+        self.isolation.as_ref()
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -89,6 +94,7 @@ impl Fixture {
             resolver_configuration: Some(b"nameserver 192.0.2.1\n".to_vec()),
             ulimits: Vec::new(),
             shm_size: strata_sandbox::command::DEFAULT_SHM_SIZE,
+            owners: None,
         }
     }
 

@@ -48,6 +48,7 @@ fn own_process_is_there(fixture: &Fixture) {
             "regular file\nsymbolic link\nsymbolic link\n",
         ),
         ("ls /proc/self/root | grep -c bin", "1\n"),
+        ("ls -l /proc/self/fd 2>/dev/null | grep -c ' 0 -> '", "1\n"),
     ];
     for (script, expected) in cases {
         assert_eq!(fixture.stdout(script), expected, "{script}");

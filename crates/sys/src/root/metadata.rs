@@ -106,6 +106,26 @@ pub struct Metadata {
     pub changed: Time,
     /// When it was last read.
     pub accessed: Time,
+    /// When it was made, where the file system keeps that.
+    pub born: Option<Time>,
+}
+
+/// Which file it is, also after others had its inode number before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The file system it lies on, as major and minor number.
+    pub device: (u32, u32),
+    /// Its number there.
+    pub inode: u64,
+    /// When it was made, where the file system keeps that.
+    pub born: Option<Time>,
+}
+
+impl Metadata {
+    /// Which file it is.
+    pub fn identity(&self) -> Identity {
+        Identity { device: self.device, inode: self.inode, born: self.born }
+    }
 }
 
 pub(crate) fn of_fd(fd: BorrowedFd<'_>) -> Result<Metadata, Errno> {
@@ -117,7 +137,7 @@ pub(crate) fn at(dir: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Met
         dir,
         name,
         flags | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT,
-        StatxFlags::BASIC_STATS,
+        StatxFlags::BASIC_STATS | StatxFlags::BTIME,
     )?;
     from_statx(&statx)
 }
@@ -139,5 +159,6 @@ fn from_statx(statx: &Statx) -> Result<Metadata, Errno> {
         modified: time(statx.stx_mtime),
         changed: time(statx.stx_ctime),
         accessed: time(statx.stx_atime),
+        born: (statx.stx_mask & StatxFlags::BTIME.bits() != 0).then(|| time(statx.stx_btime)),
     })
 }

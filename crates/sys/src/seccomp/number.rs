@@ -165,3 +165,13 @@ pub const EXIT_GROUP: u32 = call(libc::SYS_exit_group);
 pub const SOCKET: u32 = call(libc::SYS_socket);
 /// `io_uring_setup`.
 pub const IO_URING_SETUP: u32 = call(libc::SYS_io_uring_setup);
+/// `getxattr`.
+pub const GETXATTR: u32 = call(libc::SYS_getxattr);
+/// `lgetxattr`.
+pub const LGETXATTR: u32 = call(libc::SYS_lgetxattr);
+/// `listxattr`.
+pub const LISTXATTR: u32 = call(libc::SYS_listxattr);
+/// `llistxattr`.
+pub const LLISTXATTR: u32 = call(libc::SYS_llistxattr);
+/// `prctl`.
+pub const PRCTL: u32 = call(libc::SYS_prctl);

@@ -72,7 +72,7 @@ impl Isolation for Scripted {
         let made = text.split('#').next().unwrap_or_default();
         std::fs::write(command.root.join("made"), made).unwrap();
         self.0.lock().unwrap().push(text);
-        Ok(Outcome { exit: Exit::Code(0), mount_points: Vec::new() })
+        Ok(Outcome { exit: Exit::Code(0), mount_points: Vec::new(), owners: None })
     }
 }
 
