@@ -17,9 +17,10 @@ Examples:
   strata push example.com/app:1.2
   strata push example.com/app:1.2 example.com/app:latest
   strata push ./layout example.com/app:1.2
-  strata push app.tar example.com/app:1.2")]
+  strata push oci-archive:app.tar example.com/app:1.2")]
 pub(crate) struct PushArgs {
-    /// The image: a name of the local store, `oci:DIR[:TAG]` or `oci-archive:FILE`
+    /// The image: a name of the local store, `oci:DIR[:TAG]`, `oci-archive:FILE` or
+    /// `docker-archive:FILE`
     #[arg(value_name = "SRC", value_parser = image::parse)]
     pub(crate) source: Location,
     /// Where to; without it, to the name of the image in the store
