@@ -97,6 +97,7 @@ fn dispatch(command: Command, environment: &Environment) -> Result<(), Failure> 
 
 /// Starts the runtime. From here on there are threads.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    strata_sandbox::share_heaps();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         let diagnostic = Diagnostic::error("cannot start threads").caused_by(Some(&error));
         Failure::new(Exit::Host, diagnostic)

@@ -11,10 +11,11 @@
 //!   name says so;
 //! - an error names the operation and the path or thing it was about, and carries the [`Errno`].
 //!
-//! Modules: [`root`] (files of an image), [`caps`], [`idmap`] (user and group id maps), [`kernel`]
+//! Modules: [`root`] (files of an image), [`allocator`], [`caps`], [`idmap`] (user and group id maps), [`kernel`]
 //! (feature probes), [`mount`], [`process`] (fork, exec, signals, descriptors), [`seccomp`],
 //! [`socket`] (messages with descriptors).
 
+pub mod allocator;
 pub mod caps;
 pub mod idmap;
 pub mod kernel;
