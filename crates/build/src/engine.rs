@@ -428,6 +428,18 @@ impl Session {
         layers.map_while(move |(index, _)| Some(self.hit(stage, index)?.layer.clone()))
     }
 
+    /// Whether the layers of a stage are part of the result.
+    pub(crate) fn ships(&self, stage: StageId) -> bool {
+        let mut id = self.plan.target;
+        while id != stage {
+            match self.plan.stage(id).base {
+                Base::Stage(base) => id = base,
+                Base::Image(_) | Base::Scratch => return false,
+            }
+        }
+        true
+    }
+
     /// The stages whose result something asks for: those below the target, and those that a step which has to
     /// run takes files from.
     fn wanted(&self) -> BTreeSet<StageId> {
