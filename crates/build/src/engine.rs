@@ -64,12 +64,15 @@ pub(crate) struct Session {
     numbers: BTreeMap<(StageId, usize), StepNumber>,
     downloads: Files,
     keys: Arc<Vec<StageKeys>>,
-    hits: BTreeMap<(StageId, usize), StepResult>,
+    hits: BTreeMap<StepPlace, StepResult>,
     // Steps of which no cache knows any earlier execution.
-    unseen: BTreeSet<(StageId, usize)>,
+    unseen: BTreeSet<StepPlace>,
     // The layers of what was found, by the digests of their blobs; whether each turned out to be lost.
     believed: Mutex<HashMap<Digest, bool>>,
 }
+
+/// A step: its stage, and its place there.
+type StepPlace = (StageId, usize);
 
 /// A stage that somebody waits for; whoever polls it first makes it run, everybody gets the same result.
 pub(crate) type StageFuture = Shared<BoxFuture<'static, Result<Arc<StageOutput>, Arc<BuildError>>>>;
@@ -373,9 +376,7 @@ impl Session {
         session
     }
 
-    async fn look_up(
-        &self,
-    ) -> (BTreeMap<(StageId, usize), StepResult>, BTreeSet<(StageId, usize)>) {
+    async fn look_up(&self) -> (BTreeMap<StepPlace, StepResult>, BTreeSet<StepPlace>) {
         let mut questions = Vec::new();
         for stage in &self.plan.stages {
             for (index, step) in stage.steps.iter().enumerate() {

@@ -52,17 +52,20 @@ fn rewritten<C: PartialEq>(older: &Tree<C>, newer: &Tree<C>) -> BTreeMap<TreePat
     rewritten
 }
 
+/// The names of each file that has more than one.
+type Groups = Vec<Vec<TreePath>>;
+
 /// The names of files.
 type Names<C> = HashMap<*const Leaf<C>, Vec<TreePath>>;
 
 /// The names of each file that has more than one, in order.
-fn groups<C>(tree: &Tree<C>) -> Vec<Vec<TreePath>> {
+fn groups<C>(tree: &Tree<C>) -> Groups {
     let mut names = HashMap::new();
     collect(tree.root(), &TreePath::root(), &mut names);
     with_several(names)
 }
 
-fn with_several<C>(names: Names<C>) -> Vec<Vec<TreePath>> {
+fn with_several<C>(names: Names<C>) -> Groups {
     let several = names.into_values().filter(|paths| paths.len() > 1);
     several
         .map(|mut paths| {
@@ -74,11 +77,7 @@ fn with_several<C>(names: Names<C>) -> Vec<Vec<TreePath>> {
 
 /// [`groups`] of both, of only those directories that the trees do not share: what was not touched has the same names
 /// on both sides. Nothing if a file there may have a name elsewhere, which only a walk over everything finds.
-#[expect(clippy::type_complexity, reason = "the same of both sides, and nothing more to say of it")]
-fn touched_groups<C>(
-    older: &Tree<C>,
-    newer: &Tree<C>,
-) -> Option<(Vec<Vec<TreePath>>, Vec<Vec<TreePath>>)> {
+fn touched_groups<C>(older: &Tree<C>, newer: &Tree<C>) -> Option<(Groups, Groups)> {
     let mut touched = Touched::default();
     touched.walk(older.root(), newer.root());
     let Touched { older, newer, counts } = touched;
