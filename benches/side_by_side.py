@@ -3,6 +3,10 @@
 
     benches/side_by_side.py --strata target/x86_64-unknown-linux-gnu/release/strata
     benches/side_by_side.py --strata … --case copy --case runs --runs 3
+    benches/side_by_side.py --strata … --growth
+
+`--growth` builds the rows whose cost grows (stages, steps, files, base layers) with strata alone: each three sizes, to
+see whether the line is straight.
 
 Every build starts from no local state and pushes to a registry on loopback, as a CI job does. Needs root, Debian's
 buildah, docker-registry, skopeo, umoci and mmdebstrap. Base images are made once and kept in --work.
@@ -58,6 +62,11 @@ def push_base(work, registry, name, tar):
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         run("umoci", "config", "--image", f"{layout}:base", "--config.env", path)
     run("skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:base", f"docker://{registry}/{name}:base")
+
+
+def push_bases(work, registry):
+    push_base(work, registry, "small", make_root(work, "small", []))
+    push_base(work, registry, "large", make_root(work, "large", ["build-essential", "python3", "git", "perl-doc"]))
 
 
 class Registry:
@@ -130,12 +139,103 @@ def case_stages(context, registry):
     return text + f"FROM {registry}/small:base\nCOPY --from=a /a /a\nCOPY --from=b /b /b\n"
 
 
+def case_install(context, registry):
+    # What `apt-get install` does without its network: unpack an archive of many files, then a second step.
+    for directory in range(100):
+        place = context / "tree" / f"d{directory:03}"
+        place.mkdir(parents=True)
+        for number in range(60):
+            text = f"def f{number}(x):\n    return x * {directory} + {number}\n".encode()
+            (place / f"m{number:03}.py").write_bytes(text * (12000 // len(text)))
+    run("tar", "-C", str(context / "tree"), "-cf", str(context / "tree.tar"), ".")
+    shutil.rmtree(context / "tree")
+    unpack = "RUN --mount=type=bind,target=/context mkdir -p /opt/tree && tar -C /opt/tree -xf /context/tree.tar"
+    return f"FROM {registry}/large:base\n{unpack}\nRUN python3 -c 'import compileall; compileall.compile_dir(\"/opt/tree/d000\", quiet=1)'\n"
+
+
 CASES = {
     "copy": ("COPY of 20,000 files onto a small base", case_copy),
     "runs": ("20 RUNs on a 600 MB root", case_runs),
     "layer": ("RUN writing 1 GiB in one layer", case_layer),
     "stages": ("two independent compile stages", case_stages),
+    "install": ("unpacking an archive of 6,000 files and a second step", case_install),
 }
+
+
+# ---- what grows ------------------------------------------------------------------------------
+
+
+def grow_stages(context, registry, count):
+    stages = "".join(f"FROM {registry}/small:base AS s{n}\nRUN echo {n} > /made-{n}\n" for n in range(count))
+    copies = "".join(f"COPY --from=s{n} /made-{n} /\n" for n in range(count))
+    return f"{stages}FROM scratch\n{copies}"
+
+
+def grow_steps(context, registry, count):
+    return f"FROM {registry}/large:base\n" + "".join(f"RUN echo {n} > /file-{n}\n" for n in range(count))
+
+
+def grow_files(context, registry, count):
+    for number in range(count):
+        place = context / "files" / f"d{number // 1000:04}"
+        if number % 1000 == 0:
+            place.mkdir(parents=True)
+        (place / f"f{number % 1000:03}").write_bytes(f"file {number}\n".encode() * 50)
+    return f"FROM {registry}/small:base\nCOPY files /files\n"
+
+
+def grow_layers(context, registry, count):
+    return f"FROM {registry}/layers:{count}\nRUN true > /made\n"
+
+
+GROWTH = {
+    "stages": ("stages with a RUN each", grow_stages, (1, 10, 100)),
+    "steps": ("RUNs on a 600 MB root", grow_steps, (10, 100, 1000)),
+    "files": ("files copied onto a small base", grow_files, (1_000, 10_000, 100_000, 1_000_000)),
+    "layers": ("layers of the base below one RUN", grow_layers, (1, 30, 120)),
+}
+
+
+def push_layers(work, registry, program, count):
+    """An image with this many small layers on the small base."""
+    context = pathlib.Path(tempfile.mkdtemp(prefix="layers-", dir=work))
+    lines = [f"FROM {registry}/small:base"]
+    for number in range(count - 1):
+        (context / f"file-{number}").write_text(str(number))
+        lines.append(f"COPY file-{number} /layers/")
+    (context / "Dockerfile").write_text("\n".join(lines) + "\n")
+    state = context / "state"
+    tag = f"{registry}/layers:{count}"
+    run(program, "build", "--state-dir", str(state), "--push", "-t", tag, str(context), stderr=subprocess.DEVNULL)
+    empty(context)
+
+
+def grow(chosen, registry, strata):
+    """Builds every growing row with strata, and prints what one more costs between two sizes."""
+    figures = {}
+    for key in chosen.grow or GROWTH:
+        title, write, counts = GROWTH[key]
+        print(f"\n{title}")
+        rows = figures[key] = {}
+        for count in counts:
+            if count > chosen.largest:
+                continue
+            if key == "layers":
+                push_layers(chosen.work, registry.host, strata.program, count)
+            context = pathlib.Path(tempfile.mkdtemp(prefix="context-", dir=chosen.work))
+            (context / "Dockerfile").write_text(write(context, registry.host, count))
+            tag = f"{registry.host}/grow-{key}:{count}"
+            rows[count] = builds(chosen, strata, context, tag, f"grow-{key}", chosen.runs)
+            shutil.rmtree(context)
+            median = medians(rows[count])
+            line = f"  {count:9,} wall {median['wall']:8.2f} s   cpu {median['cpu']:8.2f} s   memory {median['memory'] / 1e6:7.1f} MB"
+            smaller = [known for known in rows if known < count]
+            if smaller:
+                before = medians(rows[max(smaller)])
+                each = (median["cpu"] - before["cpu"]) / (count - max(smaller))
+                line += f"   one more {each * 1000:8.3f} ms of cpu"
+            print(line, flush=True)
+    return figures
 
 
 # ---- builders --------------------------------------------------------------------------------
@@ -229,11 +329,47 @@ def empty(state):
     shutil.rmtree(state, ignore_errors=True)
 
 
+def builds(chosen, builder, context, tag, name, runs):
+    """Some builds of one builder, each from no local state."""
+    figures = []
+    for turn in range(runs):
+        state = pathlib.Path(tempfile.mkdtemp(prefix="state-", dir=chosen.work))
+        with open(chosen.work / f"{name}-{builder.name}.log", "w") as log:
+            figures.append(measure(builder.commands(state, context, f"{tag}-{turn}"), log))
+        empty(state)
+    return figures
+
+
+def medians(runs):
+    return {what: statistics.median(run[what] for run in runs) for what in ("wall", "cpu", "memory")}
+
+
+def side_by_side(chosen, registry, builders):
+    """Builds every row with every builder, in turn."""
+    figures = {}
+    for key in chosen.case or CASES:
+        title, write = CASES[key]
+        context = pathlib.Path(tempfile.mkdtemp(prefix="context-", dir=chosen.work))
+        (context / "Dockerfile").write_text(write(context, registry.host))
+        rows = {builder.name: [] for builder in builders}
+        for turn in range(chosen.runs):
+            for builder in builders:
+                tag = f"{registry.host}/{key}-{builder.name}:{turn}"
+                rows[builder.name] += builds(chosen, builder, context, tag, key, 1)
+        shutil.rmtree(context)
+        figures[key] = rows
+        report(title, rows)
+    return figures
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--strata", required=True, help="the program to measure (a release build)")
     options.add_argument("--peer", default="buildah", help="the peer's program")
     options.add_argument("--case", action="append", choices=CASES, help="only these (may repeat)")
+    options.add_argument("--growth", action="store_true", help="the rows that grow, with strata alone")
+    options.add_argument("--grow", action="append", choices=GROWTH, help="only these of them (may repeat)")
+    options.add_argument("--largest", type=int, default=100_000, help="leave out sizes above this")
     options.add_argument("--runs", type=int, default=1, help="builds of each builder per case")
     options.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/var/tmp/strata-benches"))
     options.add_argument("--json", type=pathlib.Path, help="write every figure here")
@@ -243,24 +379,11 @@ def main():
     builders = [Strata(os.path.abspath(chosen.strata)), Buildah(chosen.peer)]
     figures = {}
     try:
-        push_base(chosen.work, registry.host, "small", make_root(chosen.work, "small", []))
-        push_base(chosen.work, registry.host, "large", make_root(chosen.work, "large", ["build-essential", "python3", "git", "perl-doc"]))
-        for key in chosen.case or CASES:
-            title, write = CASES[key]
-            context = pathlib.Path(tempfile.mkdtemp(prefix="context-", dir=chosen.work))
-            (context / "Dockerfile").write_text(write(context, registry.host))
-            rows = {builder.name: [] for builder in builders}
-            for turn in range(chosen.runs):
-                for builder in builders:
-                    state = pathlib.Path(tempfile.mkdtemp(prefix="state-", dir=chosen.work))
-                    log_path = chosen.work / f"{key}-{builder.name}.log"
-                    with open(log_path, "w") as log:
-                        tag = f"{registry.host}/{key}-{builder.name}:{turn}"
-                        rows[builder.name].append(measure(builder.commands(state, context, tag), log))
-                    empty(state)
-            shutil.rmtree(context)
-            figures[key] = rows
-            report(title, rows)
+        push_bases(chosen.work, registry.host)
+        if chosen.growth or chosen.grow:
+            figures = grow(chosen, registry, builders[0])
+        else:
+            figures = side_by_side(chosen, registry, builders)
     finally:
         registry.close()
     if chosen.json:
@@ -269,12 +392,11 @@ def main():
 
 def report(title, rows):
     print(f"\n{title}")
-    medians = {}
+    by_name = {}
     for name, runs in rows.items():
-        median = {what: statistics.median(r[what] for r in runs) for what in ("wall", "cpu", "memory")}
-        medians[name] = median
+        median = by_name[name] = medians(runs)
         print(f"  {name:8} wall {median['wall']:7.2f} s   cpu {median['cpu']:7.2f} s   memory {median['memory'] / 1e6:7.1f} MB")
-    ours, peer = medians["strata"], medians["buildah"]
+    ours, peer = by_name["strata"], by_name["buildah"]
     ratios = "   ".join(f"{what} {peer[what] / max(ours[what], 1e-9):.2f}" for what in ("wall", "cpu", "memory"))
     print(f"  peer/strata  {ratios}", flush=True)
 

@@ -23,7 +23,8 @@ pub(crate) fn with_shell(person: Person, dockerfile: &str) -> Result<TestEnviron
     Ok(environment)
 }
 
-const RUN_NEEDS: &[Need] = &[Need::UserNamespaces, Need::StaticBusybox, Need::Program("newuidmap")];
+pub(crate) const RUN_NEEDS: &[Need] =
+    &[Need::UserNamespaces, Need::StaticBusybox, Need::Program("newuidmap")];
 
 /// A command → its line of the error.
 #[test]

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use strata_testkit::{BuiltImage, TestEnvironment, TestImage, TestRegistry};
 
-use crate::person::{STRATA, succeed};
+use crate::interruption::{RUN_NEEDS, with_shell};
+use crate::person::{Person, STRATA, succeed};
 use crate::requirement::{NOTHING, Need, noise, require};
 
 fn base() -> BuiltImage {
@@ -81,6 +83,40 @@ fn stage_that_is_not_used_is_not_touched() -> Result<()> {
     environment.write("file", "content\n")?;
     succeed(&environment, ["build", "-q", "--tag", "used:1", "."])?;
     assert_eq!(registry.take_log(), NOTHING);
+    Ok(())
+}
+
+/// While a command runs, the layers before it go to the registry; if it fails, they are there and no tag is.
+#[test]
+fn layers_are_sent_while_the_next_command_runs() -> Result<()> {
+    if !require(RUN_NEEDS) {
+        return Ok(());
+    }
+    for (command, ends_well) in [("echo > /x", true), ("exit 3", false)] {
+        let registry = TestRegistry::start();
+        let dockerfile = format!("FROM shell\nRUN echo made > /made\nRUN sleep 2; {command}\n");
+        let environment = with_shell(Person::all()[0], &dockerfile)?;
+        let tag = registry.reference("out:1");
+        let ran = environment.run(["build", "--progress", "json", "--push", "--tag", &tag, "."])?;
+        assert_eq!(ran.code == Some(0), ends_well, "{ran:#?}");
+        let events: Vec<Value> =
+            ran.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let place = |wanted: &dyn Fn(&Value) -> bool| events.iter().position(wanted);
+        let sealed: Vec<&Value> =
+            events.iter().filter(|event| event["event"] == "layer_sealed").collect();
+        let end = if ends_well { "step_finished" } else { "step_failed" };
+        let last = events.iter().rposition(|event| event["event"] == end).context("it ends")?;
+        for layer in &sealed[..3] {
+            let sent = place(&|event| {
+                event["event"] == "blob"
+                    && event["transfer"] == "upload"
+                    && event["digest"] == layer["digest"]
+                    && event["current"] == event["total"]
+            });
+            assert!(sent.is_some_and(|sent| sent < last), "{layer} in {events:#?}");
+        }
+        assert_eq!(registry.manifest("out", "1").is_some(), ends_well);
+    }
     Ok(())
 }
 

@@ -72,12 +72,15 @@ pub(crate) struct Session {
     numbers: BTreeMap<(StageId, usize), StepNumber>,
     downloads: Files,
     keys: Arc<Vec<StageKeys>>,
-    hits: BTreeMap<(StageId, usize), StepResult>,
+    hits: BTreeMap<StepPlace, StepResult>,
     // Steps of which no cache knows any earlier execution.
-    unseen: BTreeSet<(StageId, usize)>,
+    unseen: BTreeSet<StepPlace>,
     // The layers of what was found, by the digests of their blobs; whether each turned out to be lost.
     believed: Mutex<HashMap<Digest, bool>>,
 }
+
+/// A step: its stage, and its place there.
+type StepPlace = (StageId, usize);
 
 /// A stage that somebody waits for; whoever polls it first makes it run, everybody gets the same result.
 pub(crate) type StageFuture = Shared<BoxFuture<'static, Result<Arc<StageOutput>, Arc<BuildError>>>>;
@@ -397,9 +400,7 @@ impl Session {
         session
     }
 
-    async fn look_up(
-        &self,
-    ) -> (BTreeMap<(StageId, usize), StepResult>, BTreeSet<(StageId, usize)>) {
+    async fn look_up(&self) -> (BTreeMap<StepPlace, StepResult>, BTreeSet<StepPlace>) {
         let mut questions = Vec::new();
         for stage in &self.plan.stages {
             for (index, step) in stage.steps.iter().enumerate() {
@@ -450,6 +451,18 @@ impl Session {
         let steps = self.plan.stage(stage).steps.iter().enumerate();
         let layers = steps.filter(|(_, step)| step.makes_layer());
         layers.map_while(move |(index, _)| Some(self.hit(stage, index)?.layer.clone()))
+    }
+
+    /// Whether the layers of a stage are part of the result.
+    pub(crate) fn ships(&self, stage: StageId) -> bool {
+        let mut id = self.plan.target;
+        while id != stage {
+            match self.plan.stage(id).base {
+                Base::Stage(base) => id = base,
+                Base::Image(_) | Base::Scratch => return false,
+            }
+        }
+        true
     }
 
     /// The stages whose result something asks for: those below the targets, and those that a step which has to

@@ -120,6 +120,12 @@ pub trait Blobs: Send + Sync + Debug {
     fn writer(&self) -> std::io::Result<Box<dyn BlobWriter>>;
 }
 
+/// Takes layers on their way before the image is complete.
+pub trait Uploads: Send + Sync + Debug {
+    /// A layer is certainly part of the result. Told again, it changes nothing; does not block.
+    fn begin(&self, layer: &LayerRef);
+}
+
 /// A file that was downloaded for ADD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downloaded {

@@ -11,7 +11,7 @@ use strata_oci::Timestamp;
 use strata_sandbox::{Isolation, Ulimit};
 
 use crate::event::Events;
-use crate::ports::{Blobs, Downloads, Images, StepCache};
+use crate::ports::{Blobs, Downloads, Images, StepCache, Uploads};
 use strata_rootfs::Snapshotter;
 
 /// The bytes of a `--secret`. Shown nowhere, not even while debugging.
@@ -42,6 +42,8 @@ pub struct Ports {
     pub images: Arc<dyn Images>,
     /// Where new layers go.
     pub blobs: Arc<dyn Blobs>,
+    /// Who sends layers of the result while the rest is built.
+    pub uploads: Arc<dyn Uploads>,
     /// Files of ADD that are elsewhere.
     pub downloads: Arc<dyn Downloads>,
     /// Results of earlier builds.

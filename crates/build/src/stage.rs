@@ -103,6 +103,8 @@ pub(crate) struct Running {
     runs: bool,
     // A directory on its way, where it is certain that a command will run.
     early: Option<Early>,
+    // How many of the layers were told to be part of the result; nothing if they are not.
+    shipped: Option<usize>,
     // The stage this one starts from, until something of its own comes on top.
     base: Option<Arc<StageOutput>>,
     // The second key of the step at work, if it has one.
@@ -128,6 +130,7 @@ pub(crate) async fn run(
                 matches!(step.op, Op::Run(_)) && session.hit(id, index).is_none()
             }),
             early: None,
+            shipped: session.ships(id).then_some(0),
             base: None,
             content: None,
         };
@@ -143,6 +146,9 @@ pub(crate) async fn run(
             running.layers.clone_from(&output.layers);
             running.base = Some(output);
         }
+    }
+    if !running.runs {
+        running.ship_all();
     }
     if session.certainly_runs(id) && running.base.as_ref().is_none_or(|base| !base.has_workspace())
     {
@@ -181,6 +187,16 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    // Lets all layers there are go where the result goes. One that is being fetched is sent once it is here: sent
+    // from where it is, it would travel twice.
+    fn ship_all(&mut self) {
+        let Some(shipped) = &mut self.shipped else { return };
+        for layer in &self.layers[*shipped..] {
+            self.session.ports.uploads.begin(&layer.layer);
+        }
+        *shipped = self.layers.len();
     }
 
     async fn step(
@@ -251,6 +267,9 @@ impl Running {
         self.workspace = None;
         self.base = None;
         self.layers.push(StageLayer { layer: result.layer, created: Some(result.created) });
+        if !self.runs {
+            self.ship_all();
+        }
     }
 
     async fn execute(
@@ -277,6 +296,7 @@ impl Running {
         let layer = self.seal(stage, index, changes).await?;
         self.layers.push(layer);
         self.base = None;
+        self.ship_all();
         Ok(())
     }
 

@@ -122,6 +122,7 @@ fn not_parsed(error: &clap::Error, words: &[OsString]) -> Exit {
 
 /// Starts the runtime. From here on there are threads.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    strata_sandbox::share_heaps();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         let diagnostic = Diagnostic::error("cannot start threads").caused_by(Some(&error));
         Failure::new(Exit::Host, diagnostic)

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod compress;
+mod noise;
 mod tar;
 
 use std::io::{self, Write};

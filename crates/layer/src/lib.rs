@@ -15,7 +15,7 @@
 //! in tests it is the second opinion.
 //!
 //! Modules: `content` (where bytes are), `encode` (`tar` writes entries, `blocks` cuts the stream, `compress`
-//! packs it), `decode` (`input` counts and hashes, `archive` finds entries, `sparse` their holes),
+//! packs it, `noise` finds what cannot be packed), `decode` (`input` counts and hashes, `archive` finds entries, `sparse` their holes),
 //! `decompress`, `index`, and what both directions share: `header`, `pax`, `whiteout`.
 
 mod content;

@@ -4,7 +4,8 @@
 //! (`build`), reads no command line and prints nothing.
 //!
 //! Invariants:
-//! - a base image's layer moves when somebody asks for its bytes, once, however many ask; on a push it moves
+//! - a base image's layer moves when somebody asks for its bytes, once, however many ask, and can be read while it
+//!   arrives; on a push it moves
 //!   from registry to registry, or not at all if the registry can mount it;
 //! - content that is read through an [`Origin`] is verified at its end, and whoever writes it somewhere takes
 //!   nothing back to be complete before that;
@@ -15,7 +16,8 @@
 //! Modules: [`LazyImages`] in `images`, [`StoreBlobs`] in `blobs`, [`ClientDownloads`] in `downloads` and [`LocalSteps`] in `steps` are the ports;
 //! `cache` has caches in other places than this machine, and [`CachedSteps`], the port over them all;
 //! `local` is the store in this crate's words; `origin` has the places that images come from, and [`Bundle`], an
-//! image or index that can go anywhere; `output` writes one somewhere; [`Publisher`] in `publish` does so for the
+//! image or index that can go anywhere; `output` writes one somewhere; [`Uploads`] in `uploads` sends layers ahead of it; [`Publisher`] in `publish` writes
+//! one for the
 //! results of builds, and [`Transport`] in `transport` for images that exist; `stream` joins asynchronous and
 //! blocking bytes; `aside` has files that appear at once.
 
@@ -33,6 +35,7 @@ mod publish;
 mod steps;
 mod stream;
 mod transport;
+mod uploads;
 
 pub use blobs::StoreBlobs;
 pub use cache::{
@@ -52,3 +55,4 @@ pub use publish::{Destination, Output, Published, Publisher, Stdout};
 pub use steps::LocalSteps;
 pub use stream::ByteStream;
 pub use transport::{Copied, Inspected, InspectedLayer, Transport};
+pub use uploads::Uploads;

@@ -21,6 +21,7 @@ use crate::origin::{Bundle, Origin, WithInline};
 use crate::output::rootfs::{self, Owners, Squash};
 use crate::output::{Progress, Sink, archive, layout, registry, store};
 use crate::stream::blocking;
+use crate::uploads::Uploads;
 
 /// Where an image goes and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub struct Publisher {
     pub client: Client,
     /// The local store.
     pub local: Local,
+    /// Layers of builds that are on their way already.
+    pub uploads: Uploads,
     /// Who is told what happens.
     pub events: Arc<dyn Events>,
     /// A directory for large temporary files.
@@ -157,7 +160,8 @@ impl Publisher {
                 if names.is_empty() {
                     return Err(WriteError::NoName { kind: "registry" });
                 }
-                return registry::push(&self.client, bundle, names, &self.events).await;
+                let Self { client, uploads, events, .. } = self;
+                return registry::push(client, bundle, names, uploads, events).await;
             }
             Output::Store => {
                 store::write(bundle, names, &self.local, &progress).await?;

@@ -20,6 +20,7 @@ use crate::origin::{Bundle, Origin};
 use crate::output::{Progress, archive, layout, registry, store};
 use crate::publish::{Destination, Publisher};
 use crate::stream::blocking;
+use crate::uploads::Uploads;
 
 /// Moves images between places, byte by byte as they are.
 #[derive(Clone, Debug)]
@@ -103,7 +104,7 @@ impl Transport {
         let bundle = self.open(source, platform).await?;
         let references: Vec<_> = references.iter().cloned().map(Reference::or_latest).collect();
         let Publisher { client, events, .. } = &self.publisher;
-        registry::push(client, &bundle, &references, events).await?;
+        registry::push(client, &bundle, &references, &Uploads::none(), events).await?;
         Ok(Copied { descriptor: bundle.root().descriptor() })
     }
 
@@ -207,7 +208,7 @@ impl Transport {
         let kind = match destination {
             Location::Named(name) | Location::Registry(name) => {
                 let name = [name.clone().or_latest()];
-                return registry::push(client, bundle, &name, events).await;
+                return registry::push(client, bundle, &name, &Uploads::none(), events).await;
             }
             Location::Store(name) => {
                 store::write(bundle, &[name.clone().or_latest()], local, progress).await?;

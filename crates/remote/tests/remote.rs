@@ -75,6 +75,7 @@ impl World {
             images,
             client: client(),
             local,
+            uploads: strata_remote::Uploads::none(),
             events: told,
             scratch,
             owners: Owners::Caller,

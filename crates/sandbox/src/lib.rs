@@ -49,6 +49,8 @@ pub use command::{Command, Mount, Network, Resource, Ulimit, User};
 pub use isolation::{Cancel, CancelError, Exit, Isolation, Outcome, RunError, Stream};
 pub use namespaces::Namespaces;
 pub use ownership::{Device, Ownership, Seeming};
+/// For a program that is about to have threads.
+pub use strata_sys::allocator::share_heaps;
 
 /// Runs the helper and leaves the process if this process was started as one; otherwise returns.
 ///

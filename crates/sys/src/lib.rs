@@ -11,10 +11,12 @@
 //!   name says so;
 //! - an error names the operation and the path or thing it was about, and carries the [`Errno`].
 //!
-//! Modules: [`root`] (files of an image), [`caps`], [`idmap`] (user and group id maps), [`kernel`]
-//! (feature probes), [`memory`] (of other processes), [`mount`], [`process`] (fork, exec, signals,
-//! descriptors), [`record`] (answers to stat), [`seccomp`], [`socket`] (messages with descriptors).
+//! Modules: [`root`] (files of an image), [`allocator`], [`caps`], [`idmap`] (user and group id maps),
+//! [`kernel`] (feature probes), [`memory`] (of other processes), [`mount`], [`process`] (fork, exec,
+//! signals, descriptors), [`record`] (answers to stat), [`seccomp`], [`socket`] (messages with
+//! descriptors).
 
+pub mod allocator;
 pub mod caps;
 pub mod idmap;
 pub mod kernel;

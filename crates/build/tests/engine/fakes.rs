@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use strata_build::event::{Event, Events};
 use strata_build::ports::{
     Arriving, BlobWriter, Blobs, Downloaded, Downloads, ImageSource, Images, Lookup, PortError,
-    PortErrorClass, ResolvedImage, StepCache, StepResult,
+    PortErrorClass, ResolvedImage, StepCache, StepResult, Uploads,
 };
 use strata_build::{BuildContext, BuildError, Builder, Built, Ports, Settings, plan};
 use strata_context::Context;
@@ -159,6 +159,16 @@ impl BlobWriter for FakeWriter {
     }
 }
 
+/// The layers that were told to be part of the result, in this order.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<Digest>>);
+
+impl Uploads for Told {
+    fn begin(&self, layer: &LayerRef) {
+        self.0.lock().unwrap().push(layer.blob.digest);
+    }
+}
+
 #[derive(Debug)]
 struct NoDownloads;
 
@@ -231,6 +241,7 @@ pub(crate) struct World {
     counts: Mutex<Arc<Counts>>,
     recorder: Mutex<Arc<Recorder>>,
     cache: Arc<FakeCache>,
+    uploads: Arc<Told>,
     pub(crate) commands: Arc<Mutex<Vec<String>>>,
     exits: Arc<Mutex<BTreeMap<String, Exit>>>,
 }
@@ -252,6 +263,7 @@ impl World {
             counts: Mutex::default(),
             recorder: Mutex::default(),
             cache: Arc::default(),
+            uploads: Arc::default(),
             commands: Arc::default(),
             exits: Arc::default(),
         };
@@ -306,6 +318,11 @@ impl World {
         )
     }
 
+    /// The layers that went ahead of the image so far.
+    pub(crate) fn sent_ahead(&self) -> Vec<Digest> {
+        self.uploads.0.lock().unwrap().clone()
+    }
+
     /// What a build left in its scratch directory.
     pub(crate) fn scratch_entries(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.place("scratch")).unwrap();
@@ -330,6 +347,7 @@ impl World {
             ports: Ports {
                 images,
                 blobs: Arc::new(FakeBlobs(Arc::clone(&self.memory))),
+                uploads: Arc::clone(&self.uploads) as Arc<dyn Uploads>,
                 downloads: Arc::new(NoDownloads),
                 cache: Arc::clone(&self.cache) as Arc<dyn StepCache>,
                 events: recorder,

@@ -152,3 +152,23 @@ async fn failure_of_one_stage_is_the_error_of_the_build() {
     assert_eq!(error.to_string(), "the command `RUN bad` was killed by signal 9");
     assert!(Arc::strong_count(&error) >= 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_of_the_result_go_ahead_and_no_others() {
+    let world = World::new(&[("a", "a")]);
+    let text = "FROM base AS other\nRUN other\nFROM base AS lower\nRUN one\nFROM lower\nCOPY a /\n\
+                COPY --from=other made /x\nRUN two\n";
+    let built = world.build(text).await.unwrap();
+    let layers: Vec<_> = built.image.layers.iter().map(|layer| layer.blob.digest).collect();
+    let mut ahead = world.sent_ahead();
+    // A child stage tells again what its parent stage told.
+    ahead.sort();
+    ahead.dedup();
+    let mut expected = layers.clone();
+    expected.sort();
+    assert_eq!(ahead, expected);
+    let failing = World::new(&[]);
+    failing.fails("two", strata_sandbox::Exit::Code(3));
+    failing.build("FROM base\nRUN one\nRUN two\n").await.unwrap_err();
+    assert_eq!(failing.sent_ahead().len(), 2, "the base and what was sealed before the failure");
+}

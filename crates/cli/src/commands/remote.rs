@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strata_build::event::Events;
 use strata_registry::Client;
-use strata_remote::{Freshness, LazyImages, Local, Owners, Publisher};
+use strata_remote::{Freshness, LazyImages, Local, Owners, Publisher, Uploads};
 use strata_store::Store;
 
 use crate::args::registry::RegistryArgs;
@@ -73,6 +73,7 @@ impl Remote {
             images: self.images.clone(),
             client: self.client.clone(),
             local: self.local.clone(),
+            uploads: Uploads::none(),
             events: Arc::clone(&self.events),
             scratch: self.places.scratch.clone(),
             owners: Owners::Caller,

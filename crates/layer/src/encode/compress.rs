@@ -11,6 +11,7 @@ use strata_oci::Compression;
 
 use super::EncodeError;
 use super::blocks::{Block, LENGTH};
+use super::noise::{self, Run};
 
 // How much of the block before a deflate block may refer to: the whole window of the format.
 const DICTIONARY: usize = 32 << 10;
@@ -103,7 +104,7 @@ struct Deflated {
 
 /// One gzip member. Each block is deflated on its own, with the end of the block before it as dictionary, and
 /// ends with a sync flush, which brings the bit stream to a byte boundary, so that blocks can be joined; two
-/// bytes at the end are an empty last deflate block.
+/// bytes at the end are an empty last deflate block. Noise within a block is stored.
 fn gzip(
     level: u32,
     threads: usize,
@@ -175,23 +176,59 @@ fn work(level: u32, queue: &Mutex<Receiver<Job>>) {
 }
 
 fn deflate(compressor: &mut Compress, dictionary: &[u8], block: &[u8]) -> io::Result<Deflated> {
-    compressor.reset();
-    if !dictionary.is_empty() {
-        compressor.set_dictionary(dictionary)?;
-    }
     let mut bytes = Vec::with_capacity(LENGTH / 2);
-    let begun = compressor.total_in();
-    loop {
-        let taken = usize::try_from(compressor.total_in() - begun).expect("no more than a block");
-        compressor.compress_vec(&block[taken..], &mut bytes, FlushCompress::Sync)?;
-        // Room left after a flush means that all of it is out.
-        let all = compressor.total_in() - begun == block.len() as u64;
-        if all && bytes.len() < bytes.capacity() {
-            break;
+    for run in noise::runs(block) {
+        match run {
+            Run::Noise(range) => store(&block[range], &mut bytes),
+            // All of what may be referred to, for a block in one piece.
+            Run::Plain(range) if range.start == 0 => {
+                deflate_run(compressor, dictionary, &block[range], &mut bytes)?;
+            }
+            Run::Plain(range) => {
+                // Taking up a dictionary costs as much as deflating it: a short run must not pay for a long one.
+                let reach = range.start.min(DICTIONARY).min(2 * range.len());
+                let dictionary = &block[range.start - reach..range.start];
+                deflate_run(compressor, dictionary, &block[range], &mut bytes)?;
+            }
         }
-        bytes.reserve(LENGTH / 4);
     }
     let mut checksum = Crc::new();
     checksum.update(block);
     Ok(Deflated { bytes, checksum })
+}
+
+/// Deflate blocks that hold bytes as they are. They begin and end at a border between bytes.
+fn store(run: &[u8], bytes: &mut Vec<u8>) {
+    for piece in run.chunks(usize::from(u16::MAX)) {
+        let length = u16::try_from(piece.len()).expect("no more than that");
+        bytes.push(0);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&(!length).to_le_bytes());
+        bytes.extend_from_slice(piece);
+    }
+}
+
+/// Deflate blocks that begin and end at a border between bytes.
+fn deflate_run(
+    compressor: &mut Compress,
+    dictionary: &[u8],
+    run: &[u8],
+    bytes: &mut Vec<u8>,
+) -> io::Result<()> {
+    compressor.reset();
+    if !dictionary.is_empty() {
+        compressor.set_dictionary(dictionary)?;
+    }
+    let begun = compressor.total_in();
+    loop {
+        let taken = usize::try_from(compressor.total_in() - begun).expect("no more than a block");
+        bytes.reserve(1024);
+        compressor.compress_vec(&run[taken..], bytes, FlushCompress::Sync)?;
+        // Room left after a flush means that all of it is out.
+        let all = compressor.total_in() - begun == run.len() as u64;
+        if all && bytes.len() < bytes.capacity() {
+            return Ok(());
+        }
+        bytes.reserve(LENGTH / 4);
+    }
 }

@@ -113,6 +113,40 @@ fn the_same_bytes_for_any_number_of_threads() {
     }
 }
 
+/// Noise: the same on every machine.
+fn noise(length: usize) -> Vec<u8> {
+    let digests = (0_u64..).map(|number| strata_oci::Digest::of(&number.to_le_bytes()));
+    let mut bytes: Vec<u8> =
+        digests.take(length.div_ceil(32)).flat_map(|digest| *digest.as_bytes()).collect();
+    bytes.truncate(length);
+    bytes
+}
+
+#[test]
+fn noise_is_stored_and_comes_back() {
+    let (noise, text) = (noise(3 << 20), sample(1 << 20));
+    let mut mixed = Vec::new();
+    for (number, piece) in noise.chunks(5000).enumerate() {
+        mixed.extend_from_slice(piece);
+        mixed.extend_from_slice(&text[number * 700..][..number % 9 * 300]);
+    }
+    for bytes in [&noise, &mixed] {
+        let changes = || vec![inline("f", bytes)];
+        let (packed, encoded) = blob(changes(), &options(Compression::Gzip, 1)).expect("encodes");
+        assert!(packed.len() < bytes.len() + bytes.len() / 500 + 2048, "{}", packed.len());
+        let (other, _) = blob(changes(), &options(Compression::Gzip, 3)).expect("encodes");
+        assert!(packed == other, "with other threads");
+        let mut unpacked = Hasher::new();
+        let mut reader = crate::decompress(io::Cursor::new(packed.clone()), None).expect("opens");
+        io::copy(&mut reader, &mut unpacked).expect("reads");
+        assert_eq!(encoded.layer.diff_id.0, unpacked.finish());
+        let program = Command::new("gzip").arg("-t").stdin(Stdio::piped()).spawn();
+        let mut program = program.expect("gzip runs");
+        program.stdin.take().expect("a pipe").write_all(&packed).expect("takes it");
+        assert!(program.wait().expect("ends").success());
+    }
+}
+
 #[test]
 fn descriptors_tell_the_blob() {
     for (compression, docker, media_type) in [

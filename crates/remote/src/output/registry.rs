@@ -11,6 +11,7 @@ use strata_registry::{BlobPush, Client, Pushed};
 
 use crate::error::WriteError;
 use crate::origin::{Bundle, Origin, PushSource};
+use crate::uploads::Uploads;
 
 /// Blobs on their way at one time, over all registries.
 pub(crate) const PARALLEL: usize = 4;
@@ -18,11 +19,12 @@ pub(crate) const PARALLEL: usize = 4;
 /// Pushes a bundle under every reference.
 ///
 /// No tag moves, in no registry, before all blobs and all manifests are at every one of them. A reference without a
-/// tag is pushed by digest.
+/// tag is pushed by digest. Blobs that were sent ahead are waited for.
 pub(crate) async fn push(
     client: &Client,
     bundle: &Bundle,
     references: &[Reference],
+    ahead: &Uploads,
     events: &Arc<dyn Events>,
 ) -> Result<(), WriteError> {
     let mut repositories: BTreeSet<&Repository> =
@@ -40,6 +42,9 @@ pub(crate) async fn push(
     let transfers: Vec<(&Repository, Descriptor)> = transfers.collect();
     stream::iter(transfers.into_iter().map(Ok::<_, WriteError>))
         .try_for_each_concurrent(PARALLEL, |(to, blob)| async move {
+            if ahead.arrived(to, &blob).await {
+                return Ok(());
+            }
             let origin = &**bundle.origin();
             BlobTransfer { client, origin, to, mount_from: &[], events }.push(&blob).await
         })

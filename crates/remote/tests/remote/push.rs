@@ -1,7 +1,10 @@
 //! Pushing: mounts before transfers, blobs before manifests, everything before tags.
 
+use std::time::Duration;
+
 use strata_build::event::{Event, Transfer};
-use strata_remote::Output;
+use strata_build::ports::Uploads as _;
+use strata_remote::{Output, Uploads};
 use strata_testkit::{Fault, TestRegistry};
 
 use crate::{World, registry_with_base, requests};
@@ -110,4 +113,46 @@ async fn a_push_without_a_name_is_an_error() {
     let image = world.image(&reference).await;
     let error = world.publish(&image, &Output::Registry, &[]).await.unwrap_err();
     assert_eq!(error.to_string(), "output `registry` needs a name for the image");
+}
+
+fn uploads(world: &World, name: &str) -> Uploads {
+    let to = [crate::parse(name).repository().clone()];
+    Uploads::new(world.images().clone(), crate::client(), world.events.clone(), to)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_ahead_is_not_sent_again_unless_it_failed() {
+    let refused = Fault::status(403).on("POST", "/blobs/uploads/").first(1);
+    for (fault, begun) in [(None, 3), (Some(refused), 4)] {
+        let (_registry, reference) = registry_with_base();
+        let other = TestRegistry::start();
+        other.add_fault(Fault::delay(Duration::from_millis(20)).on("PUT", "/blobs/uploads/"));
+        fault.into_iter().for_each(|fault| other.add_fault(fault));
+        let mut world = World::new();
+        let image = world.image(&reference).await;
+        let name = other.reference("app:1");
+        world.publisher.uploads = uploads(&world, &name);
+        for layer in image.layers.iter().chain(&image.layers) {
+            world.publisher.uploads.begin(layer);
+        }
+        world.publish(&image, &Output::Registry, &[&name]).await.unwrap();
+        // Two layers and the config.
+        assert_eq!(requests(&other, "POST").len(), begun);
+        assert!(other.manifest("app", "1").is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_any_more_stops() {
+    let (_registry, reference) = registry_with_base();
+    let other = TestRegistry::start();
+    other.add_fault(Fault::delay(Duration::from_millis(400)).on("POST", "/blobs/uploads/"));
+    let world = World::new();
+    let image = world.image(&reference).await;
+    let uploads = uploads(&world, &other.reference("app:1"));
+    image.layers.iter().for_each(|layer| uploads.begin(layer));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(uploads);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(requests(&other, "PUT"), [""; 0]);
 }

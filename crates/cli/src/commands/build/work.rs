@@ -11,7 +11,7 @@ use strata_context::Git;
 use strata_oci::{Image, MediaTypes, Platform, Reference, Timestamp};
 use strata_plan::{ContextId, Plan, Request};
 use strata_remote::{
-    ClientDownloads, Freshness, Output, Published, Publisher, StoreBlobs, WriteError,
+    ClientDownloads, Freshness, Output, Published, Publisher, StoreBlobs, Uploads, WriteError,
 };
 use strata_rootfs::{OverlaySnapshotter, Snapshotter, WalkSnapshotter};
 use strata_sandbox::command::DEFAULT_SHM_SIZE;
@@ -101,11 +101,17 @@ pub(super) async fn build(
     let caches = BuildCaches::open(arguments, environment, &remote, &now);
     let caches = unless_stopped(&stopped, caches).await??;
 
+    let names: Vec<Reference> =
+        arguments.result.tag.iter().cloned().map(Reference::or_latest).collect();
+    let outputs = outputs::all(&arguments.result);
+    let uploads = uploads(&remote, &outputs, &names, &events);
+    let publisher = Publisher { uploads: uploads.clone(), ..remote.publisher() };
     let resolver = Path::new("/etc/resolv.conf");
     let builder = Builder {
         ports: Ports {
             images: Arc::new(remote.images.clone()),
             blobs: Arc::new(StoreBlobs::new(remote.local.clone())),
+            uploads: Arc::new(uploads),
             downloads: Arc::new(ClientDownloads::new(remote.client.clone())),
             cache: caches.port(),
             events: Arc::clone(&events),
@@ -128,12 +134,8 @@ pub(super) async fn build(
         contexts: contexts.by_number.clone(),
         cancel,
     };
-    let publisher = remote.publisher();
-    let names: Vec<Reference> =
-        arguments.result.tag.iter().cloned().map(Reference::or_latest).collect();
     let annotations: BTreeMap<String, String> =
         arguments.result.annotation.iter().cloned().collect();
-    let outputs = outputs::all(&arguments.result);
     let (image, published) = loop {
         let built = if arguments.extra.single_layer {
             Box::pin(builder.build_single_layer(Arc::clone(&plan))).await
@@ -176,6 +178,20 @@ async fn unless_stopped<T>(
         }
         result = work => Ok(result),
     }
+}
+
+/// What sends layers while the build goes on: only what is pushed is sent.
+fn uploads(
+    remote: &Remote,
+    outputs: &[Output],
+    names: &[Reference],
+    events: &Arc<dyn Events>,
+) -> Uploads {
+    if !outputs.contains(&Output::Registry) {
+        return Uploads::none();
+    }
+    let to = names.iter().map(|name| name.repository().clone());
+    Uploads::new(remote.images.clone(), remote.client.clone(), Arc::clone(events), to)
 }
 
 /// Writes the image everywhere it was asked for.

@@ -159,6 +159,7 @@ impl Project {
             ports: Ports {
                 images: Arc::new(world.images().clone()),
                 blobs: Arc::new(StoreBlobs::new(world.publisher.local.clone())),
+                uploads: Arc::new(strata_remote::Uploads::none()),
                 downloads: Arc::new(ClientDownloads::new(client())),
                 cache: Arc::new(steps.clone()),
                 events: Arc::clone(&events),
