@@ -19,7 +19,7 @@
 //! Modules: `snapshotter` (the traits), `medium` (what the disk can hold), `descent` (directories by path),
 //! `entry` (one entry of the disk), `body` (bytes of a file), `writer` (changes to disk), `compare` (disk to
 //! changes), `unpack` (layer to disk), `overlay` and `walk` (the snapshotters), `contents` (reading back),
-//! `changes` (fitting change sets), `state` (the directory of everything), `scratch` (directories that go
+//! `changes` (fitting change sets), `standing` (a directory with nothing known before), `state` (the directory of everything), `scratch` (directories that go
 //! away), `error`.
 
 mod body;
@@ -33,6 +33,7 @@ mod medium;
 mod overlay;
 mod scratch;
 mod snapshotter;
+mod standing;
 mod state;
 mod unpack;
 mod walk;
@@ -42,4 +43,5 @@ pub use contents::DiskContents;
 pub use error::SnapshotError;
 pub use overlay::OverlaySnapshotter;
 pub use snapshotter::{BaseLayer, Snapshotter, Workspace};
+pub use standing::read_directory;
 pub use walk::WalkSnapshotter;
