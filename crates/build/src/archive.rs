@@ -27,6 +27,16 @@ pub(crate) async fn read_small(
     path: &str,
 ) -> Result<Vec<u8>, ErrorKind> {
     let Some(leaf) = regular_file(tree, path.as_bytes()) else { return Ok(Vec::new()) };
+    let inside = match &leaf.kind {
+        LeafKind::File { content: Content::Layer { diff_id, offset }, .. } => {
+            Some((*diff_id, *offset))
+        }
+        _ => None,
+    };
+    let images = Arc::clone(&session.ports.images);
+    if let Some(known) = inside.and_then(|(diff_id, offset)| images.small_file(diff_id, offset)) {
+        return Ok(known);
+    }
     let place = TreePath::clean(path).map_err(crate::copy::CopyError::Path)?;
     let put = Change::Put { path: place, entry: Entry::Leaf((*leaf).clone()) };
     let gathered = spool::gather(session, ChangeSet::new(vec![put])).await?;
@@ -38,6 +48,9 @@ pub(crate) async fn read_small(
         let mut bytes = Vec::new();
         let reader = session.contents.open(&content, size).map_err(failed)?;
         reader.take(SMALL).read_to_end(&mut bytes).map_err(failed)?;
+        if let Some((diff_id, offset)) = inside {
+            images.remember_small_file(diff_id, offset, &bytes);
+        }
         Ok(bytes)
     })
     .await

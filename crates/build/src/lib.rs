@@ -20,7 +20,7 @@
 //! `keys` and `content_key` (recipes filled in), `stage` (one stage), `materialise` (its directory), `copy_step` and `run` (COPY and RUN as steps),
 //! [`copy`] (COPY as a function of trees), `archive` and `spool` (bytes inside archives and layers), `download`,
 //! `repository` and [`authorization`] (what ADD takes from elsewhere), [`context`] and [`contents`] (where files come
-//! from), [`users`] and [`filter`] (`--chown`, `--exclude`), `cancelled` (transfers that stop), [`settings`], [`ports`],
+//! from), [`users`] and [`filter`] (`--chown`, `--exclude`), [`kept_mount`] (cache mounts as archives), `cancelled` (transfers that stop), [`settings`], [`ports`],
 //! [`event`], [`error`].
 
 mod archive;
@@ -38,6 +38,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod filter;
+pub mod kept_mount;
 mod keys;
 mod materialise;
 pub mod planning;

@@ -4,12 +4,15 @@ use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use strata_layer::Index;
 use strata_oci::{
     Descriptor, DiffId, Digest, ImageConfig, LayerRef, Platform, Reference, Timestamp,
 };
 use strata_plan::StepKey;
+
+use crate::kept_mount::CacheMount;
 
 /// Where an image is to be looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +93,14 @@ pub trait Images: Send + Sync + Debug {
 
     /// Remembers what is inside a layer that was just unpacked or sealed.
     fn remember_index(&self, diff_id: DiffId, index: &Index);
+
+    /// The bytes of a small file of a layer, at this offset in its archive, if they are known without the layer.
+    fn small_file(&self, _diff_id: DiffId, _offset: u64) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Remembers the bytes of a small file that was read: who a base's users are is asked by every build on it.
+    fn remember_small_file(&self, _diff_id: DiffId, _offset: u64, _bytes: &[u8]) {}
 }
 
 /// A layer on its way, in two halves: one moves the bytes, the other reads them.
@@ -183,6 +194,15 @@ pub trait StepCache: Send + Sync + Debug {
         recipe: &'a [u8],
         result: &'a StepResult,
     ) -> BoxFuture<'a, ()>;
+
+    /// Puts what is kept of a cache mount into its slot, if something is. What cannot be had costs the command
+    /// time.
+    fn fill_mount<'a>(&'a self, _mount: &'a CacheMount) -> BoxFuture<'a, ()> {
+        futures_util::future::ready(()).boxed()
+    }
+
+    /// Takes note that a command uses a cache mount, which may then be kept.
+    fn use_mount(&self, _mount: CacheMount) {}
 
     /// Stops believing that the layer of a hit can be had. Whether steps that had it now miss.
     fn retract(&self, _layer: &LayerRef) -> bool {

@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Version(VersionArgs),
 }
 
-/// Looks into a cache and cleans it up (not built yet)
+/// Looks into a cache and cleans it up
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
     #[command(subcommand)]

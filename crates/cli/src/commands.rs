@@ -1,6 +1,7 @@
 //! What each subcommand does: arguments and environment in, data and talk out.
 
 pub(crate) mod build;
+pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod executor;

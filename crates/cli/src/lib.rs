@@ -97,7 +97,7 @@ fn dispatch(command: Command, environment: &Environment) -> Result<(), Failure> 
         Command::Images(arguments) => commands::images::list(&arguments, environment),
         Command::Rm(arguments) => commands::images::remove(&arguments, environment),
         Command::Prune(arguments) => commands::images::prune(&arguments, environment),
-        Command::Cache(_) => Err(Failure::not_built("`strata cache`")),
+        Command::Cache(arguments) => commands::cache::run(&arguments.command, environment),
         Command::Doctor(arguments) => commands::doctor::run(&arguments, environment),
         Command::Executor(arguments) => commands::executor::run(*arguments, environment),
         Command::Version(arguments) => commands::version::run(&arguments),

@@ -60,6 +60,13 @@ pub enum Operation {
     },
     /// Whether pushing is allowed.
     CheckPush,
+    /// Which tags there are.
+    ListTags,
+    /// To remove a manifest.
+    DeleteManifest {
+        /// The manifest.
+        digest: Digest,
+    },
 }
 
 /// Says how an operation failed.
@@ -247,6 +254,8 @@ impl fmt::Display for Operation {
             Self::PushBlob { digest } => write!(f, "push blob `{digest}` to"),
             Self::PushManifest { target } => write!(f, "push manifest `{target}` to"),
             Self::CheckPush => f.write_str("push to"),
+            Self::ListTags => f.write_str("list the tags of"),
+            Self::DeleteManifest { digest } => write!(f, "delete manifest `{digest}` from"),
         }
     }
 }

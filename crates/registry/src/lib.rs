@@ -14,7 +14,7 @@
 //! - A [`Secret`] has no text form; URLs in errors carry neither user nor query.
 //! - HTTP/1.1 throughout: one connection per blob outruns HTTP/2's flow control with most registries.
 //!
-//! Modules: [`Client`] in `client` with its operations in `manifest`, `blob` and `push`; `pull`
+//! Modules: [`Client`] in `client` with its operations in `manifest`, `blob`, `push` and `tags`; `pull`
 //! walks mirrors and attempts; `exchange` sends one
 //! request with auth, redirects and limits; `auth` speaks the token protocol; [`Credentials`] finds who to be;
 //! `download` fetches
@@ -35,6 +35,7 @@ mod retry;
 mod secret;
 mod settings;
 mod source;
+mod tags;
 mod tls;
 
 pub use blob::BlobReader;

@@ -12,10 +12,12 @@
 //! cache-<key>            what a step with this key made
 //! cache-slot-<slot>      the latest step that does the same, to compare a miss with
 //! cache-layer-<diff id>  the index of a layer
+//! cache-mount-<name>     what a cache mount holds
 //! ```
 //!
 //! `records` is that config as a value; `tags` reads the second kind; `source` reads it from wherever it is; `inline` has the keys that ride in
-//! an image's own config; [`CachedSteps`] in `steps` is the engine's port; `export` writes.
+//! an image's own config; `mounts` keeps what cache mounts hold; [`CachedSteps`] in `steps` is the engine's port; `export` writes; `inspect`
+//! shows and `prune` cleans up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +31,10 @@ use crate::local::Local;
 mod error;
 mod export;
 mod inline;
+mod inspect;
 mod location;
+mod mounts;
+mod prune;
 mod records;
 mod source;
 mod steps;
@@ -37,7 +42,9 @@ mod tags;
 
 pub use error::CacheError;
 pub use export::{Export, Exported};
+pub use inspect::{Contents, MountRow, StepRow};
 pub use location::{CachePlace, CacheSource, CacheTarget, Extent};
+pub use prune::Dropped;
 pub(crate) use records::Records;
 pub(crate) use source::{unpack, whole};
 pub use steps::CachedSteps;

@@ -1,6 +1,6 @@
 //! Images and their layers, as late as possible.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -36,6 +36,10 @@ use flights::Flights;
 /// Transfers at one time. More only share the line, and registries count connections.
 const TRANSFERS: usize = 4;
 
+/// The longest file that is kept beside the index of its layer: a few times what users and groups of large images
+/// take.
+const SMALL_FILE: usize = 32 << 10;
+
 /// Whether a name may mean what the local store has under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
@@ -63,6 +67,8 @@ struct Inner {
     indexes: Mutex<HashMap<DiffId, Arc<Index>>>,
     /// Indexes that caches have.
     published: Mutex<HashMap<DiffId, Descriptor>>,
+    /// Small files of layers that were read or that caches have, by their offsets.
+    small_files: Mutex<HashMap<DiffId, BTreeMap<u64, String>>>,
     /// Caches that are asked for an index when it is needed.
     tagged: Mutex<Vec<Tags>>,
     downloads: Flights<Digest>,
@@ -98,6 +104,7 @@ impl LazyImages {
             places: Mutex::default(),
             indexes: Mutex::default(),
             published: Mutex::default(),
+            small_files: Mutex::default(),
             tagged: Mutex::default(),
             downloads: Flights::default(),
             arrivals: Arrivals::default(),
@@ -137,7 +144,7 @@ impl LazyImages {
         blocking(move || local.has_blob(&blob)).await
     }
 
-    async fn remote_stream(&self, blob: &Descriptor) -> Result<ByteStream, ReadError> {
+    pub(crate) async fn remote_stream(&self, blob: &Descriptor) -> Result<ByteStream, ReadError> {
         let (images, wanted) = (self.clone(), blob.clone());
         if let Some(layout) = blocking(move || images.preferred(&wanted)).await {
             return layout.blob(blob).await;
@@ -263,6 +270,18 @@ impl Images for LazyImages {
 
     fn remember_index(&self, diff_id: DiffId, index: &Index) {
         self.keep_index(diff_id, index.clone());
+    }
+
+    fn small_file(&self, diff_id: DiffId, offset: u64) -> Option<Vec<u8>> {
+        self.small_files(diff_id).get(&offset).map(|text| text.as_bytes().to_vec())
+    }
+
+    fn remember_small_file(&self, diff_id: DiffId, offset: u64, bytes: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(bytes)
+            && bytes.len() <= SMALL_FILE
+        {
+            self.remember_small_files(diff_id, &BTreeMap::from([(offset, text.to_owned())]));
+        }
     }
 }
 

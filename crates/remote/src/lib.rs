@@ -39,7 +39,8 @@ mod uploads;
 
 pub use blobs::StoreBlobs;
 pub use cache::{
-    CacheError, CachePlace, CacheSource, CacheTarget, CachedSteps, Caches, Export, Exported, Extent,
+    CacheError, CachePlace, CacheSource, CacheTarget, CachedSteps, Caches, Contents, Dropped,
+    Export, Exported, Extent, MountRow, StepRow,
 };
 pub use downloads::ClientDownloads;
 pub use error::{ReadError, WriteError};

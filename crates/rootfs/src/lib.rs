@@ -19,8 +19,8 @@
 //! Modules: `snapshotter` (the traits), `medium` (what the disk can hold), `descent` (directories by path),
 //! `entry` (one entry of the disk), `body` (bytes of a file), `writer` (changes to disk), `compare` (disk to
 //! changes), `unpack` (layer to disk), `overlay` and `walk` (the snapshotters), `contents` (reading back),
-//! `changes` (fitting change sets), `owners` (what is faked), `space` (room for layers), `state` (the directory of
-//! everything), `scratch` (directories that go
+//! `changes` (fitting change sets), `owners` (what is faked), `space` (room for layers), `standing` (a directory with
+//! nothing known before), `state` (the directory of everything), `scratch` (directories that go
 //! away), `error`.
 
 mod body;
@@ -36,6 +36,7 @@ mod owners;
 mod scratch;
 mod snapshotter;
 mod space;
+mod standing;
 mod state;
 mod unpack;
 mod walk;
@@ -46,4 +47,5 @@ pub use error::SnapshotError;
 pub use overlay::OverlaySnapshotter;
 pub use owners::{Owner, Owners, owners};
 pub use snapshotter::{BaseLayer, Snapshotter, Workspace};
+pub use standing::read_directory;
 pub use walk::WalkSnapshotter;

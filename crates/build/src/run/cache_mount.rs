@@ -8,9 +8,9 @@
 //! What begins with files of another place (`from`), or with an owner or a mode of its own, has these in its id, as with
 //! BuildKit. Number 0 is the one that is shared or locked; `private` takes the first that nobody else holds.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,6 +23,7 @@ use strata_sys::Root;
 
 use super::seed::Seed;
 use crate::error::ErrorKind;
+use crate::kept_mount::{self, CacheMount};
 
 /// How long a waiting build sleeps between two looks at a lock. `flock` cannot wait for a lock and for a
 /// request to stop at the same time.
@@ -31,14 +32,60 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// A cache directory that is in use; dropped, others may have it.
 #[derive(Debug)]
 pub(super) struct CacheDirectory {
-    path: PathBuf,
+    name: Digest,
+    slot: PathBuf,
+    number: u32,
+    _lock: File,
+}
+
+/// A directory that is to be made, by nobody else at the same time.
+#[derive(Debug)]
+pub(super) struct Making {
     _lock: File,
 }
 
 impl CacheDirectory {
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// What the command sees, once it is there.
+    pub(super) fn path(&self) -> PathBuf {
+        self.slot.join("data")
     }
+
+    /// What is kept elsewhere is about the one that is not somebody's own.
+    pub(super) fn kept(&self, id: &str) -> Option<CacheMount> {
+        let (name, slot) = (self.name, self.slot.clone());
+        (self.number == 0).then(|| CacheMount { name, id: id.to_owned(), slot })
+    }
+
+    /// Begins to make what the command sees; nothing if it is there.
+    pub(super) fn begin(&self, id: &str) -> Result<Option<Making>, ErrorKind> {
+        let failed = |source| failed(id, source);
+        // Those who share it may come at the same time.
+        let making = kept_mount::lock_file(&self.slot.join("new")).map_err(failed)?;
+        flock(&making, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        let there = self.root(id)?.metadata("data").is_ok();
+        Ok((!there).then_some(Making { _lock: making }))
+    }
+
+    /// Makes it, unless something was put there meanwhile. Owner and mode are given once; what commands change
+    /// later stays.
+    pub(super) fn finish(&self, _making: Making, wanted: &Wanted) -> Result<(), ErrorKind> {
+        let root = self.root(&wanted.id)?;
+        if root.metadata("data").is_ok() {
+            return Ok(());
+        }
+        match &wanted.seed {
+            Some(seed) => seed.plant(&self.slot),
+            None => make_empty(&root, wanted.owner).map_err(|source| failed(&wanted.id, source)),
+        }
+    }
+
+    fn root(&self, id: &str) -> Result<Root, ErrorKind> {
+        Root::open(&self.slot).map_err(|error| failed(id, io::Error::other(error)))
+    }
+}
+
+fn failed(id: &str, source: io::Error) -> ErrorKind {
+    ErrorKind::Io { action: "open", what: format!("the cache mount `{id}`"), source }
 }
 
 /// Which directory is wanted, and how.
@@ -53,30 +100,24 @@ pub(super) struct Wanted {
     pub(super) seed: Option<Seed>,
 }
 
-/// Finds or makes the directory of a cache mount, and waits for it where it is locked.
+/// Finds the place of a cache mount, and waits for it where it is locked.
 pub(super) fn open(wanted: &Wanted, cancel: &Cancel) -> Result<CacheDirectory, ErrorKind> {
     let Wanted { all, id, sharing, owner, seed } = wanted;
     let sharing = *sharing;
-    let failed =
-        |source| ErrorKind::Io { action: "open", what: format!("the cache mount `{id}`"), source };
-    let base = all.join(name(id, *owner, seed.as_ref()).to_hex());
+    let failed = |source| failed(id, source);
+    let name = name(id, *owner, seed.as_ref());
+    let base = all.join(name.to_hex());
     let mut number = 0_u32;
     loop {
         let slot = base.join(number.to_string());
         fs::create_dir_all(&slot).map_err(failed)?;
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(slot.join("lock"));
-        let lock = lock.map_err(failed)?;
+        let lock = kept_mount::lock_file(&slot.join("lock")).map_err(failed)?;
         let operation = match sharing {
             Sharing::Shared => FlockOperation::NonBlockingLockShared,
             Sharing::Locked | Sharing::Private => FlockOperation::NonBlockingLockExclusive,
         };
         match flock(&lock, operation) {
-            Ok(()) => {
-                let path = slot.join("data");
-                make(&slot, *owner, seed.as_ref(), failed)?;
-                return Ok(CacheDirectory { path, _lock: lock });
-            }
+            Ok(()) => return Ok(CacheDirectory { name, slot, number, _lock: lock }),
             Err(Errno::WOULDBLOCK) => {}
             Err(error) => return Err(failed(error.into())),
         }
@@ -108,27 +149,6 @@ fn asked_to_stop(cancel: &Cancel) -> io::Result<bool> {
         Ok(0) | Err(Errno::INTR) => Ok(false),
         Ok(_) => Ok(true),
         Err(error) => Err(error.into()),
-    }
-}
-
-// Owner and mode are given once; what commands change later stays.
-fn make(
-    slot: &Path,
-    owner: MountOwner,
-    seed: Option<&Seed>,
-    failed: impl Fn(io::Error) -> ErrorKind,
-) -> Result<(), ErrorKind> {
-    // Those who share it may come at the same time.
-    let making = OpenOptions::new().create(true).truncate(false).write(true).open(slot.join("new"));
-    let making = making.map_err(&failed)?;
-    flock(&making, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
-    let root = Root::open(slot).map_err(|error| failed(io::Error::other(error)))?;
-    if root.metadata("data").is_ok() {
-        return Ok(());
-    }
-    match seed {
-        Some(seed) => seed.plant(slot),
-        None => make_empty(&root, owner).map_err(failed),
     }
 }
 

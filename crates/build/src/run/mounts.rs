@@ -14,6 +14,7 @@ use strata_tree::{Resolved, Tree, TreePath};
 use super::cache_mount::{self, CacheDirectory, Wanted};
 use super::seed;
 use crate::blocking::blocking;
+use crate::cancelled::unless_cancelled;
 use crate::copy::{Copier, CopyError, CopyOptions, Destination, Owner};
 use crate::error::ErrorKind;
 use crate::materialise::materialise;
@@ -60,14 +61,13 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
                     owner: *owner,
                     seed,
                 };
-                let cancel = running.session.cancel.clone();
-                let cache = blocking(move || cache_mount::open(&wanted, &cancel)).await?;
                 ready.owners.push(Ownership {
                     path: target(mount),
                     seems: Seeming { uid: owner.uid, gid: owner.gid, device: None },
                 });
+                let cache = cached(running, wanted).await?;
                 ready.list.push(SandboxMount::Bind {
-                    source: cache.path().to_owned(),
+                    source: cache.path(),
                     target: target(mount),
                     read_only: *access == Access::ReadOnly,
                 });
@@ -128,6 +128,38 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
         }
     }
     Ok(ready)
+}
+
+/// A cache directory, with what is kept elsewhere if this machine has none.
+async fn cached(running: &Running, wanted: Wanted) -> Result<CacheDirectory, ErrorKind> {
+    let session = &running.session;
+    let (wanted, cancel) = (Arc::new(wanted), session.cancel.clone());
+    let asked = Arc::clone(&wanted);
+    let (cache, making) = blocking(move || {
+        let cache = cache_mount::open(&asked, &cancel)?;
+        let making = cache.begin(&asked.id)?;
+        Ok((cache, making))
+    })
+    .await?;
+    let kept = cache.kept(&wanted.id);
+    let cache = match making {
+        Some(making) => {
+            if let Some(kept) = &kept {
+                let filling = session.ports.cache.fill_mount(kept);
+                unless_cancelled(&session.cancel, filling).await.ok_or(ErrorKind::Cancelled)?;
+            }
+            blocking(move || {
+                cache.finish(making, &wanted)?;
+                Ok(cache)
+            })
+            .await?
+        }
+        None => cache,
+    };
+    if let Some(kept) = kept {
+        session.ports.cache.use_mount(kept);
+    }
+    Ok(cache)
 }
 
 fn target(mount: &Mount) -> Vec<u8> {

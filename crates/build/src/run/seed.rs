@@ -15,6 +15,7 @@ use crate::blocking::blocking;
 use crate::contents::Contents;
 use crate::copy::{Copier, CopyError, CopyOptions, Destination, Owner};
 use crate::error::ErrorKind;
+use crate::kept_mount;
 use crate::spool;
 use crate::stage::Running;
 
@@ -113,15 +114,10 @@ impl Seed {
 
     /// Makes `data` in a slot, which has none. Whoever is stopped on the way leaves no half of it.
     pub(super) fn plant(&self, slot: &Path) -> Result<(), ErrorKind> {
-        let failed =
-            |source| ErrorKind::Io { action: "fill", what: "a cache mount".to_owned(), source };
-        let nursery = tempfile::Builder::new().prefix("new-").tempdir_in(slot).map_err(failed)?;
+        let nursery = kept_mount::nursery(slot)?;
         let mut workspace = WalkSnapshotter::open(nursery.path())?.create(Vec::new())?;
         workspace.apply(&self.files, &*self.contents)?;
-        let root = workspace.root()?;
-        std::fs::rename(&root, slot.join("data")).map_err(failed)?;
-        // It cleans up after itself, and has to find what it made.
-        std::fs::create_dir(&root).map_err(failed)
+        kept_mount::settle(slot, workspace)
     }
 }
 

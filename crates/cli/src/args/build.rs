@@ -246,6 +246,10 @@ pub(crate) struct CacheArgs {
     /// `mode=max` puts the layers of all stages there, not only those of the result. What was not
     /// used for fourteen days, or for `unused=TIME` (as in `30d`), goes when a manifest is written;
     /// of tags the registry's own rules dispose, or `strata cache prune`.
+    ///
+    /// `mounts=true` also keeps what commands left in `RUN --mount=type=cache`, two gibibytes at most
+    /// or `mounts-limit=SIZE`. A later build with that cache fetches it when a command has to run and
+    /// this machine has nothing of the mount.
     #[arg(long, value_name = "DST", value_parser = cache::parse_to, verbatim_doc_comment)]
     pub(crate) cache_to: Vec<CacheTo>,
     /// Take no result of a step that ran longer ago, as in `14d` or `336h`

@@ -1,14 +1,15 @@
 //! Commands on images that exist: in registries, layouts, archives and the local store.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
 use strata_oci::Reference;
-use strata_remote::Location;
+use strata_remote::{CacheSource, Location};
 
 use super::registry::RegistryArgs;
 use super::{ProgressArgs, StateArgs};
-use crate::value::image;
+use crate::value::{cache, duration, image};
 
 /// Pushes an image of the local store, an OCI layout or an archive
 #[derive(Debug, Args)]
@@ -124,16 +125,46 @@ pub(crate) struct PruneArgs {
 /// Commands on caches.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
-    /// Shows what a cache holds (not built yet)
-    Inspect {
-        /// The cache
-        #[arg(value_name = "REF")]
-        reference: String,
-    },
-    /// Cleans a cache up (not built yet)
-    Prune {
-        /// The cache
-        #[arg(value_name = "REF")]
-        reference: String,
-    },
+    Inspect(CacheInspectArgs),
+    Prune(CachePruneArgs),
+}
+
+/// Shows what a cache holds
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  strata cache inspect example.com/app/cache:main
+  strata cache inspect --json type=local,src=.cache | jq '.steps[].does'")]
+pub(crate) struct CacheInspectArgs {
+    /// The cache, as `build --cache-from` takes it
+    #[arg(value_name = "REF", value_parser = cache::parse_from)]
+    pub(crate) cache: CacheSource,
+    /// Print JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+/// Drops what builds have not used for long
+///
+/// Of a repository with a tag for each step, whole manifests are deleted, which the registry has to allow. A
+/// registry frees the space when it collects its garbage.
+#[derive(Debug, Args)]
+pub(crate) struct CachePruneArgs {
+    /// The cache, as `build --cache-from` takes it
+    #[arg(value_name = "REF", value_parser = cache::parse_from)]
+    pub(crate) cache: CacheSource,
+    /// Drop what was not used for so long; `0s` drops everything
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "14d")]
+    pub(crate) unused: Duration,
+    /// Print JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
 }

@@ -7,6 +7,7 @@ use strata_remote::{CachePlace, CacheSource, CacheTarget, Extent};
 
 use super::duration::{self, DurationError};
 use super::fields::{self, Field, FieldsError};
+use super::size::{self, SizeError};
 
 /// The tag of a cache in a directory.
 const TAG: &str = "latest";
@@ -36,8 +37,12 @@ pub(crate) enum CacheError {
     InlineSource,
     #[error("`mode={mode}` is neither `min` nor `max`")]
     Mode { mode: String },
-    #[error("`mounts` of cache mounts in a cache is not built yet")]
-    Mounts,
+    #[error("`mounts={value}` is neither `true` nor `false`")]
+    Mounts { value: String },
+    #[error("`mounts-limit` needs `mounts=true`")]
+    LimitOfNothing,
+    #[error(transparent)]
+    Size(#[from] SizeError),
     #[error(transparent)]
     Duration(#[from] DurationError),
     #[error("`{reference}` has a digest, which only writing it can tell")]
@@ -75,11 +80,11 @@ pub(crate) fn parse_to(text: &str) -> Result<CacheTo, CacheError> {
     }
     let place = match kind(&fields)? {
         "registry" => {
-            only(&fields, &["type", "ref", "mode", "unused", "mounts"])?;
+            only(&fields, &["type", "ref", "mode", "unused", "mounts", "mounts-limit"])?;
             registry(needed(&fields, "registry", "ref")?)?
         }
         "local" => {
-            only(&fields, &["type", "dest", "tag", "mode", "unused", "mounts"])?;
+            only(&fields, &["type", "dest", "tag", "mode", "unused", "mounts", "mounts-limit"])?;
             let directory = PathBuf::from(needed(&fields, "local", "dest")?);
             let tag = value(&fields, "tag")?.unwrap_or(TAG).to_owned();
             CachePlace::Directory { directory, tag }
@@ -99,9 +104,13 @@ pub(crate) fn parse_to(text: &str) -> Result<CacheTo, CacheError> {
     if let Some(text) = value(&fields, "unused")? {
         target.unused = duration::parse(text)?;
     }
-    if value(&fields, "mounts")?.is_some_and(|mounts| mounts != "false") {
-        return Err(CacheError::Mounts);
-    }
+    let limit = value(&fields, "mounts-limit")?.map(size::parse).transpose()?;
+    target.mounts = match value(&fields, "mounts")? {
+        Some("true") => Some(limit.unwrap_or(CacheTarget::MOUNTS)),
+        None | Some("false") if limit.is_some() => return Err(CacheError::LimitOfNothing),
+        None | Some("false") => None,
+        Some(value) => return Err(CacheError::Mounts { value: value.to_owned() }),
+    };
     Ok(CacheTo::Target(target))
 }
 
@@ -183,6 +192,10 @@ mod tests {
             let place = CachePlace::Registry(reference("a/b:c"));
             CacheTo::Target(CacheTarget { extent, ..CacheTarget::new(place) })
         };
+        let mounts = |limit| {
+            let place = CachePlace::Registry(reference("a/b:c"));
+            CacheTo::Target(CacheTarget { mounts: Some(limit), ..CacheTarget::new(place) })
+        };
         let tags = |extent| {
             let place = CachePlace::Tags(reference("a/b").repository().clone());
             CacheTo::Target(CacheTarget { extent, ..CacheTarget::new(place) })
@@ -190,7 +203,7 @@ mod tests {
         let directory = |tag: &str, unused| {
             let place = CachePlace::Directory { directory: "d".into(), tag: tag.to_owned() };
             let extent = Extent::Everything;
-            CacheTo::Target(CacheTarget { place, extent, unused })
+            CacheTo::Target(CacheTarget { extent, unused, ..CacheTarget::new(place) })
         };
         let usual = CacheTarget::UNUSED;
         for (text, expected) in [
@@ -200,7 +213,11 @@ mod tests {
             ("type=registry,ref=a/b:c,mode=mid", Err(CacheError::Mode { mode: "mid".into() })),
             ("a/b", Ok(tags(Extent::Result))),
             ("type=registry,ref=a/b,mode=max", Ok(tags(Extent::Everything))),
-            ("type=registry,ref=a/b:c,mounts=true", Err(CacheError::Mounts)),
+            ("type=registry,ref=a/b:c,mounts=true", Ok(mounts(CacheTarget::MOUNTS))),
+            ("type=registry,ref=a/b:c,mounts=true,mounts-limit=1k", Ok(mounts(1024))),
+            ("type=registry,ref=a/b:c,mounts=false", Ok(registry(Extent::Result))),
+            ("type=registry,ref=a/b:c,mounts=1", Err(CacheError::Mounts { value: "1".into() })),
+            ("type=registry,ref=a/b:c,mounts-limit=1k", Err(CacheError::LimitOfNothing)),
             ("type=local,dest=d,mode=max", Ok(directory("latest", usual))),
             ("type=local,dest=d,tag=t,mode=max", Ok(directory("t", usual))),
             (

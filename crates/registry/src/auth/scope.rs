@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) enum Access {
     Pull,
     PullAndPush,
+    Everything,
 }
 
 /// Is a set of repositories with what may be done to each, and the one of them that a request is about.
@@ -54,6 +55,7 @@ impl Scopes {
             let actions = match access {
                 Access::Pull => "pull",
                 Access::PullAndPush => "pull,push",
+                Access::Everything => "pull,push,delete",
             };
             format!("repository:{repository}:{actions}")
         })

@@ -54,6 +54,15 @@ pub enum CacheError {
         #[source]
         source: strata_layer::IndexError,
     },
+    /// What a cache mount holds cannot be read, or put where it belongs.
+    #[error("cannot pack or unpack it")]
+    Mount(#[from] Box<strata_build::ErrorKind>),
+    /// A cache mount holds more than is to be kept.
+    #[error("it holds more than {limit} bytes")]
+    TooMuch {
+        /// How much is kept.
+        limit: u64,
+    },
     /// Others write to it all the time.
     #[error("it was changed by others during each of {attempts} attempts to write it")]
     Contended {

@@ -39,7 +39,7 @@ pub enum Exported {
 
 /// What a build adds to a cache: records, and the small blobs that they name.
 #[derive(Clone, Debug, Default)]
-struct Batch {
+pub(super) struct Batch {
     records: Records,
     small: Vec<Bytes>,
 }
@@ -66,10 +66,14 @@ impl Caches {
         target: &CacheTarget,
         export: Export<'_>,
     ) -> Result<Exported, CacheError> {
-        let batch = self.batch(target.extent, export).await;
+        let mut batch = self.batch(target.extent, export).await;
+        if let Some(limit) = target.mounts {
+            batch.records.mounts = self.pack_mounts(export.steps, limit).await;
+        }
         match &target.place {
             CachePlace::Registry(reference) => {
-                self.to_registry(reference, target.unused, batch, export).await
+                let (steps, pushed) = (Some(export.steps), export.pushed);
+                self.to_registry(reference, target.unused, batch, steps, pushed).await
             }
             CachePlace::Tags(repository) => self.to_tags(repository, batch, export).await,
             CachePlace::Directory { directory, tag } => {
@@ -131,7 +135,8 @@ impl Caches {
                     None => continue,
                 },
             };
-            let index = IndexRecord { blob, used: self.now };
+            let files = self.images.small_files(layer.diff_id);
+            let index = IndexRecord { blob, files, used: self.now };
             batch.records.indexes.insert(layer.diff_id, index);
         }
         batch

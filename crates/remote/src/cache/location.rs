@@ -32,6 +32,8 @@ pub struct CacheTarget {
     pub extent: Extent,
     /// What was not used for so long goes when the cache is written.
     pub unused: Duration,
+    /// How many bytes of cache mounts are put there too, if any.
+    pub mounts: Option<u64>,
 }
 
 /// Where results are put.
@@ -65,9 +67,12 @@ impl CacheTarget {
     /// How long entries stay without being used, if nothing else is said.
     pub const UNUSED: Duration = Duration::from_hours(14 * 24);
 
-    /// The layers of the result, in this place.
+    /// How many bytes of cache mounts are kept, if nothing else is said.
+    pub const MOUNTS: u64 = 2 << 30;
+
+    /// The layers of the result and no cache mounts, in this place.
     pub fn new(place: CachePlace) -> Self {
-        Self { place, extent: Extent::default(), unused: Self::UNUSED }
+        Self { place, extent: Extent::default(), unused: Self::UNUSED, mounts: None }
     }
 }
 

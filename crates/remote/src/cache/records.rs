@@ -20,6 +20,9 @@ pub(super) const INDEX: &str = "application/vnd.strata.layer-index.v1+zstd";
 /// The type of a recipe that is too long for the records.
 pub(super) const RECIPE: &str = "application/vnd.strata.recipe.v1+zstd";
 
+/// The type of a piece of what a cache mount holds.
+pub(super) const PIECE: &str = "application/vnd.strata.cache-mount.piece.v1+zstd";
+
 /// The longest recipe that stands in the records themselves.
 pub(super) const SHORT: usize = 4 << 10;
 /// The longest records that are read.
@@ -37,6 +40,9 @@ pub(crate) struct Records {
     /// What is inside layers: those of the steps, and those of the bases that they stand on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) indexes: BTreeMap<DiffId, IndexRecord>,
+    /// What cache mounts hold, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) mounts: BTreeMap<Digest, MountRecord>,
 }
 
 /// The result of one step.
@@ -70,7 +76,33 @@ pub(crate) enum StoredRecipe {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IndexRecord {
     pub(crate) blob: Descriptor,
+    /// Small files that builds asked for (who the users of a base are), by their offsets in the layer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) files: BTreeMap<u64, String>,
     pub(super) used: i64,
+}
+
+/// What one cache mount holds: an archive in pieces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MountRecord {
+    /// The mount's id in the Dockerfile.
+    pub(super) id: String,
+    /// The digest of the whole archive.
+    pub(super) diff_id: DiffId,
+    /// Its length.
+    pub(super) size: u64,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) used: i64,
+}
+
+/// A piece of an archive, whose bounds depend on the bytes around them alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Piece {
+    /// The digest of the bytes.
+    pub(super) content: Digest,
+    /// The bytes, compressed.
+    pub(super) blob: Descriptor,
 }
 
 impl Record {
@@ -86,7 +118,12 @@ impl Record {
 
 impl Default for Records {
     fn default() -> Self {
-        Self { version: VERSION, steps: BTreeMap::new(), indexes: BTreeMap::new() }
+        Self {
+            version: VERSION,
+            steps: BTreeMap::new(),
+            indexes: BTreeMap::new(),
+            mounts: BTreeMap::new(),
+        }
     }
 }
 
@@ -131,8 +168,26 @@ impl Records {
         }
         for (diff_id, index) in &newer.indexes {
             let known = self.indexes.get(diff_id);
-            if known.is_none_or(|known| known.used + DAY <= index.used) {
-                self.indexes.insert(*diff_id, index.clone());
+            let same = known.is_some_and(|known| {
+                known.used + DAY > index.used
+                    && index.files.keys().all(|file| known.files.contains_key(file))
+            });
+            if !same {
+                let mut index = index.clone();
+                if let Some(known) = known {
+                    index.files.extend(known.files.clone());
+                }
+                self.indexes.insert(*diff_id, index);
+            }
+        }
+        // Of two jobs that changed the same mount the later one is right: half of each would be neither.
+        for (name, mount) in &newer.mounts {
+            let known = self.mounts.get(name);
+            let same = known.is_some_and(|known| {
+                known.diff_id == mount.diff_id && known.used + DAY > mount.used
+            });
+            if !same {
+                self.mounts.insert(*name, mount.clone());
             }
         }
     }
@@ -142,6 +197,7 @@ impl Records {
         let oldest = now.saturating_sub(seconds(unused));
         self.steps.retain(|_, record| record.used > oldest);
         self.indexes.retain(|_, index| index.used > oldest);
+        self.mounts.retain(|_, mount| mount.used > oldest);
         if self.steps.len() > MOST_STEPS {
             let mut times: Vec<i64> = self.steps.values().map(|record| record.used).collect();
             times.sort_unstable_by(|one, other| other.cmp(one));
@@ -162,6 +218,15 @@ impl Records {
             }
         }
         self.indexes.retain(|_, index| there(&index.blob));
+        self.mounts.retain(|_, mount| mount.pieces.iter().all(|piece| there(&piece.blob)));
+    }
+
+    /// When anything of it was last of use.
+    pub(super) fn last_used(&self) -> i64 {
+        let steps = self.steps.values().map(|record| record.used);
+        let indexes = self.indexes.values().map(|index| index.used);
+        let mounts = self.mounts.values().map(|mount| mount.used);
+        steps.chain(indexes).chain(mounts).max().unwrap_or(i64::MIN)
     }
 
     /// Every blob that the records name, once.
@@ -173,9 +238,12 @@ impl Records {
             Some(StoredRecipe::Inline(_)) | None => None,
         });
         let indexes = self.indexes.values().map(|index| &index.blob);
+        let mounts = self.mounts.values().flat_map(|mount| &mount.pieces);
+        let pieces = mounts.map(|piece| &piece.blob);
         layers
             .chain(indexes)
             .chain(recipes)
+            .chain(pieces)
             .filter(|blob| seen.insert(blob.digest))
             .cloned()
             .collect()

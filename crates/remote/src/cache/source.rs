@@ -22,7 +22,7 @@ use crate::origin::registry::{Remote, fetch};
 use crate::stream::{ByteStream, blocking};
 
 /// The tag of a cache in a layout, if none is asked for.
-const LATEST: &str = "latest";
+pub(super) const LATEST: &str = "latest";
 /// Decompressed, an index or recipe is at most this long.
 const LONGEST: u64 = 256 << 20;
 

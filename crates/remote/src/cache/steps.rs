@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use strata_build::event::Event;
+use strata_build::event::{Event, Events};
+use strata_build::kept_mount::CacheMount;
 use strata_build::ports::{Lookup, StepCache, StepResult};
 use strata_oci::{Digest, LayerRef, Platform, Reference, Repository};
 use strata_plan::StepKey;
@@ -13,7 +14,8 @@ use strata_plan::StepKey;
 use super::Caches;
 use super::error::CacheError;
 use super::location::CacheSource;
-use super::records::{Record, Records, StoredRecipe, seconds};
+use super::mounts;
+use super::records::{MountRecord, Record, Records, StoredRecipe, seconds};
 use super::source::Import;
 use super::tags::Tags;
 use crate::images::{LazyImages, Place};
@@ -36,6 +38,9 @@ struct Inner {
     oldest: i64,
     /// Steps of this build: found, or run.
     used: Mutex<BTreeMap<StepKey, Used>>,
+    /// Cache mounts of commands that ran.
+    mounts: Mutex<BTreeMap<Digest, CacheMount>>,
+    events: Arc<dyn Events>,
     /// Layers that caches promised and did not have.
     retracted: Mutex<BTreeSet<Digest>>,
 }
@@ -88,6 +93,8 @@ impl Caches {
             now: self.now,
             oldest,
             used: Mutex::default(),
+            mounts: Mutex::default(),
+            events: Arc::clone(&self.events),
             retracted: Mutex::default(),
         }))
     }
@@ -157,6 +164,38 @@ impl CachedSteps {
             }
         }
         used
+    }
+
+    /// The cache mounts of commands that ran.
+    pub(super) fn mounts(&self) -> Vec<CacheMount> {
+        let mounts = self.0.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        mounts.values().cloned().collect()
+    }
+
+    /// What the caches that were read have of cache mounts.
+    pub(super) async fn kept_mounts(&self, name: Digest) -> Vec<MountRecord> {
+        let mut kept = Vec::new();
+        for source in &self.0.sources {
+            match source {
+                Source::Whole(import) => kept.extend(import.records.mounts.get(&name).cloned()),
+                Source::Tags(tags) => {
+                    if let Some(records) = tags.mount(name).await {
+                        let place = Place::Repository(tags.repository().clone());
+                        self.0.images.remember_cache(&records, &place);
+                        kept.extend(records.mounts.get(&name).cloned());
+                    }
+                }
+            }
+        }
+        kept
+    }
+
+    async fn fill(&self, mount: &CacheMount) {
+        let Some(kept) = self.kept_mounts(mount.name).await.into_iter().next() else { return };
+        if let Err(error) = mounts::unpack(&self.0.images, kept, mount).await {
+            let message = format!("cache mount `{}` begins empty: {}", mount.id, error.chain());
+            self.0.events.emit(Event::Warning { message, line: None });
+        }
     }
 
     /// Whether a cache promised this layer and did not have it.
@@ -279,6 +318,15 @@ impl StepCache for CachedSteps {
         let (ran, found) = (self.0.now, false);
         self.use_result(key, Used { result: result.clone(), recipe: recipe.to_vec(), ran, found });
         self.0.local.store(key, recipe, result)
+    }
+
+    fn fill_mount<'a>(&'a self, mount: &'a CacheMount) -> BoxFuture<'a, ()> {
+        self.fill(mount).boxed()
+    }
+
+    fn use_mount(&self, mount: CacheMount) {
+        let mut mounts = self.0.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        mounts.insert(mount.name, mount);
     }
 
     fn retract(&self, layer: &LayerRef) -> bool {

@@ -56,6 +56,10 @@ pub(super) fn of_layer(diff_id: DiffId) -> String {
     format!("{PREFIX}layer-{}", diff_id.0.to_hex())
 }
 
+pub(super) fn of_mount(name: Digest) -> String {
+    format!("{PREFIX}mount-{}", name.to_hex())
+}
+
 pub(super) fn reference(repository: &Repository, tag: &str) -> Reference {
     repository.tagged(Tag::parse(tag).expect("a prefix and 64 digits are a tag"))
 }
@@ -87,6 +91,10 @@ impl Tags {
 
     pub(crate) async fn layer(&self, diff_id: DiffId) -> Option<Records> {
         self.read(of_layer(diff_id)).await.filter(|records| records.indexes.contains_key(&diff_id))
+    }
+
+    pub(super) async fn mount(&self, name: Digest) -> Option<Records> {
+        self.read(of_mount(name)).await.filter(|records| records.mounts.contains_key(&name))
     }
 
     /// What was read under a tag, without asking.
@@ -138,15 +146,24 @@ pub(super) async fn read(
     client: &Client,
     reference: &Reference,
 ) -> Result<Option<Records>, CacheError> {
+    Ok(read_manifest(client, reference).await?.map(|(_, records)| records))
+}
+
+/// The same with the digest of its manifest.
+pub(super) async fn read_manifest(
+    client: &Client,
+    reference: &Reference,
+) -> Result<Option<(Digest, Records)>, CacheError> {
     let root = match fetch(client, reference).await {
         Ok(root) => root,
         Err(ReadError::Registry(error)) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    let digest = root.digest();
     let AnyManifest::Manifest(manifest) = root else { return Err(CacheError::NoCache) };
     if manifest.value().artifact_type.as_ref() != Some(&media_type(ARTIFACT)) {
         return Err(CacheError::NoCache);
     }
     let records = manifest.value().annotations.get(ANNOTATION).ok_or(CacheError::NoCache)?;
-    Records::parse(records.as_bytes()).map(Some)
+    Records::parse(records.as_bytes()).map(|records| Some((digest, records)))
 }

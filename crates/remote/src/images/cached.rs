@@ -1,5 +1,6 @@
 //! What caches add: places of layers, and indexes that were published beside them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use strata_layer::Index;
@@ -20,6 +21,20 @@ impl LazyImages {
         let mut published = self.0.published.lock().unwrap_or_else(PoisonError::into_inner);
         for (diff_id, index) in &records.indexes {
             published.entry(*diff_id).or_insert_with(|| index.blob.clone());
+            self.remember_small_files(*diff_id, &index.files);
+        }
+    }
+
+    /// The small files of a layer whose bytes are known.
+    pub(crate) fn small_files(&self, diff_id: DiffId) -> BTreeMap<u64, String> {
+        let files = self.0.small_files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.get(&diff_id).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn remember_small_files(&self, diff_id: DiffId, more: &BTreeMap<u64, String>) {
+        if !more.is_empty() {
+            let mut files = self.0.small_files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.entry(diff_id).or_default().extend(more.clone());
         }
     }
 

@@ -6,6 +6,8 @@ mod budgets;
 mod faults;
 #[path = "cache/job.rs"]
 mod job;
+#[path = "cache/mounts.rs"]
+mod mounts;
 #[path = "cache/places.rs"]
 mod places;
 #[path = "cache/sharing.rs"]

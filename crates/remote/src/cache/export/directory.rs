@@ -22,7 +22,7 @@ use crate::output::{Progress, layout};
 use crate::stream::{ByteStream, blocking};
 
 impl Caches {
-    pub(super) async fn to_directory(
+    pub(in crate::cache) async fn to_directory(
         &self,
         directory: &Path,
         tag: &str,

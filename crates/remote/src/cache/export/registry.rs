@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use strata_oci::{AnyManifest, Digest, Reference};
+use strata_oci::{AnyManifest, Digest, Reference, Repository};
 use strata_registry::{ErrorKind, RegistryError};
 
-use super::{Batch, Export, Exported, manifest};
+use super::{Batch, Exported, manifest};
 use crate::cache::Caches;
 use crate::cache::error::CacheError;
 use crate::cache::records::Records;
 use crate::cache::source::{is_cache, records_of};
+use crate::cache::steps::CachedSteps;
 use crate::error::{ReadError, WriteError};
 use crate::origin::registry::{Remote, fetch};
 use crate::origin::{Origin, WithInline};
@@ -24,12 +25,13 @@ const ATTEMPTS: u32 = 5;
 impl Caches {
     /// Registries have no compare-and-swap. The tag is looked at again just before it is written, which leaves the
     /// time of one request in which another job's records can get lost; they cost that job's successor a rebuild.
-    pub(super) async fn to_registry(
+    pub(in crate::cache) async fn to_registry(
         &self,
         reference: &Reference,
         unused: Duration,
         batch: Batch,
-        export: Export<'_>,
+        steps: Option<&CachedSteps>,
+        pushed: &[Repository],
     ) -> Result<Exported, CacheError> {
         let reference = reference.clone().or_latest();
         let merged = |current: &Records| {
@@ -39,7 +41,7 @@ impl Caches {
             merged
         };
         // What was read when the build began will do to see that there is nothing to say.
-        if let Some(known) = export.steps.imported(&reference)
+        if let Some(known) = steps.and_then(|steps| steps.imported(&reference))
             && merged(known) == *known
         {
             return Ok(Exported::Unchanged);
@@ -58,7 +60,7 @@ impl Caches {
                 .blobs()
                 .iter()
                 .map(|blob| blob.digest)
-                .filter(|digest| !export.steps.is_retracted(*digest))
+                .filter(|digest| steps.is_none_or(|steps| !steps.is_retracted(*digest)))
                 .collect();
             let missing: Vec<_> = records
                 .blobs()
@@ -69,7 +71,7 @@ impl Caches {
                 client: &self.client,
                 origin,
                 to,
-                mount_from: export.pushed,
+                mount_from: pushed,
                 events: &self.events,
             };
             let pushes = missing.into_iter().map(|blob| {

@@ -11,7 +11,7 @@ use super::{Batch, Export, Exported};
 use crate::cache::Caches;
 use crate::cache::error::CacheError;
 use crate::cache::records::{Records, media_type};
-use crate::cache::tags::{ANNOTATION, ARTIFACT, of_layer, of_slot, of_step, reference};
+use crate::cache::tags::{ANNOTATION, ARTIFACT, of_layer, of_mount, of_slot, of_step, reference};
 use crate::error::WriteError;
 use crate::origin::{Origin, WithInline};
 use crate::output::registry::{BlobTransfer, PARALLEL};
@@ -96,7 +96,8 @@ impl Caches {
     }
 }
 
-/// Takes records apart: one sheet for each step with the index of its layer, one for each layer of a base.
+/// Takes records apart: one sheet for each step with the index of its layer, one for each layer of a
+/// base, one for each cache mount.
 fn sheets(records: &Records) -> Vec<Sheet> {
     let mut rest = records.indexes.clone();
     let mut sheets = Vec::new();
@@ -118,6 +119,11 @@ fn sheets(records: &Records) -> Vec<Sheet> {
         let indexes = BTreeMap::from([(diff_id, index)]);
         let records = Records { indexes, ..Records::default() };
         sheets.push(Sheet { tags: vec![of_layer(diff_id)], records });
+    }
+    for (name, mount) in &records.mounts {
+        let mounts = BTreeMap::from([(*name, mount.clone())]);
+        let records = Records { mounts, ..Records::default() };
+        sheets.push(Sheet { tags: vec![of_mount(*name)], records });
     }
     sheets
 }

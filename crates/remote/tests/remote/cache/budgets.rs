@@ -1,6 +1,6 @@
 //! What a rebuild may ask of a registry.
 
-use super::job::Project;
+use super::job::{Job, Project};
 
 /// Twenty commands on a base.
 fn twenty() -> String {
@@ -81,4 +81,27 @@ async fn an_equal_result_of_a_rebuilt_stage_is_found_by_content() {
     // And now it is known by definition too.
     let third = project.run(&text("#2"), project.job()).await;
     assert_eq!(third.ran, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_users_of_a_base_are_known_without_it() {
+    for cache in ["app/cache:main", "app/cache"] {
+        let project = Project::new();
+        let job = || Job {
+            from: vec![project.source(cache)],
+            to: vec![project.target(cache)],
+            push: Some(project.registry.reference("app:1")),
+            ..Job::default()
+        };
+        let text = "FROM BASE\nCOPY --chown=www:7 file /app/file\n";
+        project.write("file", "1");
+        project.run(text, job()).await;
+        project.write("file", "2");
+        let second = project.run(text, job()).await;
+        assert_eq!(second.reasons, ["file changed (6b86b27… → d4735e3…)"]);
+        for layer in project.base_layers() {
+            assert_eq!(second.requests("GET", &layer), Vec::<&String>::new(), "{:#?}", second.log);
+        }
+        assert_eq!(second.image.layers.len(), 2);
+    }
 }

@@ -1,5 +1,7 @@
 //! A cache that does not do what it should costs time, never the build, and is told once.
 
+use std::time::Duration;
+
 use strata_testkit::Fault;
 
 use super::job::{Job, Project};
@@ -96,4 +98,38 @@ async fn a_cache_that_cannot_be_written_is_one_warning() {
     let to = vec![project.target("cache:1")];
     let done = project.run(TEXT, Job { to, ..Job::default() }).await;
     assert_eq!(done.warnings.len(), 1, "{:?}", done.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_cannot_be_read_are_one_warning() {
+    for (name, fault, ran) in [
+        ("forbidden", Fault::status(403).on("", "/tags/"), 2),
+        ("busy", Fault::status(429).on("", "/tags/"), 2),
+        ("broken", Fault::status(503).on("", "/tags/"), 2),
+        ("no manifest", Fault::answer(200, &[], "{}").on("GET", "/manifests/cache-"), 2),
+    ] {
+        let project = Project::new();
+        project.run(TEXT, Job { to: vec![project.target("tags")], ..Job::default() }).await;
+        project.registry.add_fault(fault);
+        let from = vec![project.source("tags")];
+        let second = project.run(TEXT, Job { from, ..Job::default() }).await;
+        assert_eq!(second.ran.len(), ran, "{name}");
+        assert_eq!(second.warnings.len(), 1, "{name}: {:?}", second.warnings);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_others_change_meanwhile_is_merged_again() {
+    let project = Project::new();
+    // One job has read the cache and is slow to write; the other one writes in that time.
+    let slow = Fault::delay(Duration::from_secs(3)).on("PUT", "/cache/blobs/uploads/").first(1);
+    project.registry.add_fault(slow);
+    let job = || Job { to: vec![project.target("cache:1")], ..Job::default() };
+    let (one, two) = ("FROM BASE\nRUN one\n", "FROM BASE\nRUN two\n");
+    tokio::join!(project.run(one, job()), project.run(two, job()));
+    for text in [one, two] {
+        let from = vec![project.source("cache:1")];
+        let done = project.run(text, Job { from, ..Job::default() }).await;
+        assert_eq!((done.ran.len(), done.warnings.len()), (0, 0), "{text}");
+    }
 }

@@ -1,6 +1,7 @@
 //! One CI job after the other. Commands are made up; everything else is real.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -53,7 +54,8 @@ pub(crate) struct Done {
     pub(crate) log: Vec<String>,
 }
 
-/// A command writes its text up to a `#` into `/made`.
+/// A command writes its text up to a `#` into `/made`. With a cache mount it says what stood in its `log` and with
+/// which mode, and adds its name; `big` also leaves three megabytes there.
 #[derive(Debug)]
 struct Scripted(Arc<Mutex<Vec<String>>>);
 
@@ -71,9 +73,33 @@ impl Isolation for Scripted {
         let text = command.arguments.last().unwrap().to_string_lossy().into_owned();
         let made = text.split('#').next().unwrap_or_default();
         std::fs::write(command.root.join("made"), made).unwrap();
-        self.0.lock().unwrap().push(text);
+        let mut told = text.clone();
+        for mount in &command.mounts {
+            if let strata_sandbox::Mount::Bind { source, read_only: false, .. } = mount {
+                let log = source.join("log");
+                let before = std::fs::read_to_string(&log).unwrap_or_default();
+                let mode = std::fs::metadata(&log).map_or(0, |found| found.permissions().mode());
+                told = format!("{text}: {before}{:o}", mode & 0o7777);
+                std::fs::write(&log, format!("{before}{text} ")).unwrap();
+                std::fs::set_permissions(&log, std::fs::Permissions::from_mode(0o640)).unwrap();
+                if text == "big" {
+                    std::fs::write(source.join("noise"), noise(3 << 20)).unwrap();
+                }
+            }
+        }
+        self.0.lock().unwrap().push(told);
         Ok(Outcome { exit: Exit::Code(0), mount_points: Vec::new(), owners: None })
     }
+}
+
+/// Bytes without a pattern.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 7_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
 }
 
 impl Project {

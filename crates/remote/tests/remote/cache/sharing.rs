@@ -25,6 +25,10 @@ async fn hits_of(text: [&str; 2], change: Change) -> (usize, usize) {
     (done.ran.len(), done.reasons.len())
 }
 
+fn after_the_change(text: &str) -> usize {
+    text.lines().filter(|line| line.starts_with("RUN")).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn builds_that_differ_where_it_counts_share_nothing() {
     for text in [
@@ -35,9 +39,17 @@ async fn builds_that_differ_where_it_counts_share_nothing() {
         ["RUN x", "WORKDIR /app\nRUN x"],
         ["RUN <<E\none\nE", "RUN <<E\ntwo\nE"],
         ["RUN x", "RUN --network=none x"],
+        ["ARG A=1\nRUN x", "ARG B=1\nRUN x"],
+        // Where one value ends and the next begins counts.
+        ["ENV A=1 B=23\nRUN x", "ENV A=12 B=3\nRUN x"],
+        ["RUN [\"x\", \"y\"]", "RUN [\"x y\"]"],
+        ["RUN --mount=type=tmpfs,target=/t x", "RUN x"],
+        ["RUN --mount=type=cache,target=/a x", "RUN --mount=type=cache,target=/b x"],
+        ["RUN y\nRUN x", "RUN z\nRUN x"],
     ] {
         let (ran, _) = hits_of(text, |_| {}).await;
-        assert_eq!(ran, 1, "{text:?}");
+        // In the last row of the table the first command differs, and the second stands on it.
+        assert_eq!(ran, after_the_change(text[1]), "{text:?}");
     }
     let changes: [(&str, Change); 4] = [
         ("content", |project| project.write("src/file", "2")),
@@ -74,6 +86,44 @@ async fn builds_that_differ_elsewhere_share_everything() {
     for (name, change) in changes {
         assert_eq!(hits_of([text, text], change).await, (0, 0), "{name}");
     }
+    // The order of variables means nothing to a program.
+    let orders = ["ENV A=1\nENV B=2\nRUN x", "ENV B=2\nENV A=1\nRUN x"];
+    assert_eq!(hits_of(orders, |_| {}).await, (0, 0), "{orders:?}");
     let other = "LABEL a=b\nCOPY src /s\nRUN x\nCMD y";
     assert_eq!(hits_of([text, other], |_| {}).await, (0, 0), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_base_and_another_stage_share_nothing() {
+    let project = Project::new();
+    let job = || Job {
+        from: vec![project.source("cache")],
+        to: vec![project.target("cache")],
+        ..Job::default()
+    };
+    let other = strata_testkit::TestImage::new().layer("/app/ 0755 0:0");
+    project.registry.add_image("other", "1", &other.build());
+    let base = project.registry.reference("other:1");
+    for (text, ran) in [
+        ("FROM BASE\nRUN x\n".to_owned(), 1),
+        (format!("FROM {base}\nRUN x\n"), 1),
+        ("FROM BASE AS s\nRUN one\nFROM BASE\nCOPY --from=s /made /m\nRUN y\n".to_owned(), 2),
+        ("FROM BASE AS s\nRUN two\nFROM BASE\nCOPY --from=s /made /m\nRUN y\n".to_owned(), 2),
+    ] {
+        assert_eq!(project.run(&text, job()).await.ran.len(), ran, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_directory_of_the_context_shares_everything() {
+    let (project, elsewhere) = (Project::new(), Project::new());
+    for checkout in [&project, &elsewhere] {
+        checkout.write("src/file", "1");
+    }
+    let text = "FROM BASE\nCOPY src /s\nRUN x\n";
+    let to = vec![project.target("cache:1")];
+    project.run(text, Job { to, ..Job::default() }).await;
+    let from = vec![project.source("cache:1")];
+    let done = elsewhere.run(text, Job { from, ..Job::default() }).await;
+    assert_eq!(done.ran, Vec::<String>::new());
 }
