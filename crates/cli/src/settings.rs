@@ -9,4 +9,5 @@ pub(crate) mod dockerfile;
 pub(crate) mod lint;
 pub(crate) mod progress;
 pub(crate) mod registry;
+pub(crate) mod ssh;
 pub(crate) mod state_directory;

@@ -144,7 +144,6 @@ const LADDER: [Rung; 5] = [
             "anything that needs `/proc`, `/sys`, `/dev/fd`, `/dev/stdout` or a terminal: they are absent",
             "protecting other processes, and the files of this container, from a command that runs as root",
             "write protection of mounts, limits on the size of tmpfs mounts and of `/dev/shm`",
-            "mounts of the SSH agent's socket",
             "secrets in memory: they lie in the state directory while their step runs",
             "a host name of its own, and set-id programs in steps without a network",
         ],

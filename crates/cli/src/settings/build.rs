@@ -1,7 +1,6 @@
 //! `strata build`: everything that is decided before anything is done.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use strata_build::Secret;
@@ -14,10 +13,10 @@ use crate::args::build::{BuildArgs, NetworkMode};
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::{Environment, variable};
 use crate::exit::Exit;
+use crate::settings::ssh::GitAgent;
 use crate::value::key_value::{self, KeyValue};
 use crate::value::output::{Output, OutputKind};
 use crate::value::secret::SecretSource;
-use crate::value::ssh::Ssh;
 
 /// What `BuildKit` takes for a secret at most, and so what Dockerfiles can count on.
 const LARGEST_SECRET: u64 = 500 << 10;
@@ -161,37 +160,9 @@ fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// The sockets of ssh agents, by their ids.
-pub(crate) fn ssh(
-    given: &[Ssh],
-    environment: &Environment,
-) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let mut found = BTreeMap::new();
-    for Ssh { id, paths } in given {
-        let socket = match paths.as_slice() {
-            [] => environment.path(variable::SSH_AUTH_SOCK).ok_or_else(|| {
-                Failure::usage(format!("`--ssh {id}`: `SSH_AUTH_SOCK` is not set"))
-                    .help(format!("start an agent, or name a socket: `--ssh {id}=SOCKET`"))
-            })?,
-            [path] => path.clone(),
-            [..] => return Err(Failure::not_built("`--ssh` with several keys")),
-        };
-        let metadata = std::fs::metadata(&socket).map_err(|error| {
-            let failure = Failure::file("use the ssh agent", &socket, &error);
-            Failure { exit: Exit::Usage, ..failure }
-        })?;
-        if !metadata.file_type().is_socket() {
-            return Err(Failure::not_built("`--ssh` with a key")
-                .help("add the key to an agent, and name the agent's socket"));
-        }
-        found.insert(id.clone(), socket);
-    }
-    Ok(found)
-}
-
 /// The git program with no more of the environment than it needs. Its prompts, its configuration and the
 /// user's home are none of a build's business.
-pub(crate) fn git(environment: &Environment, ssh: &BTreeMap<String, PathBuf>) -> Git {
+pub(crate) fn git(environment: &Environment, agent: Option<&GitAgent>) -> Git {
     let proxies = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
     let upper = proxies.map(str::to_uppercase);
     let trust = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -202,8 +173,8 @@ pub(crate) fn git(environment: &Environment, ssh: &BTreeMap<String, PathBuf>) ->
     let authorities = environment.get(variable::SSL_CERT_FILE);
     let authorities = authorities.map(|file| ("GIT_SSL_CAINFO".to_owned(), file.to_owned()));
     let git = Git::new(given.chain(authorities));
-    match ssh.get("default") {
-        Some(socket) => git.with_variable("SSH_AUTH_SOCK", socket),
+    match agent {
+        Some(agent) => git.with_variable("SSH_AUTH_SOCK", agent.socket()),
         None => git,
     }
 }

@@ -29,6 +29,7 @@ use crate::diagnostic::{Diagnostic, Failure, fold};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::settings::progress::Progress;
+use crate::settings::ssh::{self, GitAgent};
 use crate::settings::{build as settings, lint};
 use crate::{streams, write};
 
@@ -53,8 +54,10 @@ impl Events for Unheard {
 pub(super) async fn dry_run(wiring: Wiring<'_>) -> Result<(), Failure> {
     let Wiring { arguments, environment, .. } = wiring;
     let secrets = settings::secrets(arguments, environment)?;
-    let git = settings::git(environment, &settings::ssh(&arguments.run.ssh, environment)?);
+    let ssh = ssh::agents(&arguments.run.ssh, environment)?;
     let remote = open(&wiring, Arc::new(Unheard))?;
+    let agent = GitAgent::start(&ssh, &remote.places.scratch)?;
+    let git = settings::git(environment, agent.as_ref());
     let fetch = fetch(&wiring, &remote, git, secrets);
     let contexts = Box::pin(contexts::open(&arguments.input, &fetch)).await?;
     let plan = plan(&wiring, &contexts, &remote).await?;
@@ -80,9 +83,10 @@ pub(super) async fn build(
     let Wiring { arguments, environment, .. } = wiring;
     let encode = settings::encoding(&arguments.result.output)?;
     let secrets = settings::secrets(arguments, environment)?;
-    let ssh = settings::ssh(&arguments.run.ssh, environment)?;
+    let ssh = ssh::agents(&arguments.run.ssh, environment)?;
     let remote = open(&wiring, Arc::clone(&events))?;
-    let git = settings::git(environment, &ssh);
+    let agent = GitAgent::start(&ssh, &remote.places.scratch)?;
+    let git = settings::git(environment, agent.as_ref());
     let fetch = fetch(&wiring, &remote, git.clone(), secrets.clone());
     let contexts = Box::pin(contexts::open(&arguments.input, &fetch));
     let contexts = unless_stopped(&stopped, contexts).await??;
