@@ -235,6 +235,7 @@ fn request(wiring: &Wiring<'_>, contexts: &Contexts) -> Result<Request, Failure>
         platform_requested: platform.is_some(),
         build_platform: host.clone(),
         named_contexts: contexts.named.clone(),
+        context_epochs: contexts.times.clone(),
         labels: arguments.result.label.iter().cloned().collect(),
         source_date_epoch: settings::epoch(arguments.result.source_date_epoch, environment)?,
         network: settings::network(arguments.run.network),
