@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dockerfile", &[]),
     ("tree", &[]),
     ("sys", &[]),
+    ("agent", &[]),
     ("plan", &["dockerfile", "oci", "tree"]),
     ("layer", &["oci", "tree"]),
     ("context", &["tree"]),
@@ -21,10 +22,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sandbox", &["sys"]),
     ("registry", &["oci"]),
     ("store", &["oci"]),
+    // `agent` for the socket of each ssh mount.
     // `sys` for `Root` alone: files of unpacked layers are opened through it, like every path of an image.
     (
         "build",
-        &["context", "dockerfile", "layer", "oci", "plan", "rootfs", "sandbox", "sys", "tree"],
+        &[
+            "agent",
+            "context",
+            "dockerfile",
+            "layer",
+            "oci",
+            "plan",
+            "rootfs",
+            "sandbox",
+            "sys",
+            "tree",
+        ],
     ),
     // `sys` for `Root` alone, as above: a root file system is written through it.
     ("remote", &["build", "layer", "oci", "plan", "registry", "store", "sys", "tree"]),
@@ -32,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "agent",
             "build",
             "context",
             "dockerfile",

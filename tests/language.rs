@@ -1,5 +1,6 @@
 //! The language of Dockerfiles, as the real binary means it.
 
+mod agents;
 mod caches;
 mod copying;
 mod elsewhere;

@@ -100,6 +100,7 @@ fn repository() -> Result<BTreeMap<String, Vec<u8>>> {
             .args(["-c", "user.name=n", "-c", "user.email=e"])
             .args(words)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_COMMITTER_DATE", "1600000000 +0000")
             .status()?;
         ensure!(status.success(), "git {words:?}");
         Ok(())
@@ -207,6 +208,47 @@ fn contexts_and_dockerfiles_come_from_servers() -> Result<()> {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let found = build(&environment, &words).with_context(|| arguments.join(" "))?;
         assert_eq!(found.replace("./", ""), expected, "{arguments:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_epoch_is_the_time_of_a_repository_or_archive() -> Result<()> {
+    if !require(&[Need::Program("git")]) {
+        return Ok(());
+    }
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, time) in [("Dockerfile", 5), ("f", 6), ("g", 4)] {
+        let text = "FROM scratch\nCOPY f /\n";
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(time);
+        archive.append_data(&mut header, name, text.as_bytes())?;
+    }
+    let mut files = repository()?;
+    files.insert("/context.tar".to_owned(), archive.into_inner()?);
+    let server = Server::start(files, "")?;
+    let environment = environment()?;
+    environment.write("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")?;
+    let (repository, archive) = (
+        format!("http://{}/r.git#trunk:sub", server.address),
+        format!("http://{}/context.tar", server.address),
+    );
+    let named = format!("named={repository}");
+    for (epoch, context, expected) in [
+        ("context", repository.as_str(), Some(1_600_000_000)),
+        ("context", &archive, Some(6)),
+        ("named", &archive, Some(1_600_000_000)),
+        // A directory has no time.
+        ("context", ".", None),
+    ] {
+        let argument = format!("SOURCE_DATE_EPOCH={epoch}");
+        let words = ["build", "--dry-run", "--progress", "json", "--build-context", &named];
+        let ran = environment.run(words.into_iter().chain(["--build-arg", &argument, context]))?;
+        ensure!(ran.code == Some(0), "{}", ran.stderr);
+        let plan: serde_json::Value = serde_json::from_str(&ran.stdout)?;
+        assert_eq!(plan["source_date_epoch"].as_i64(), expected, "{epoch} {context}");
     }
     Ok(())
 }

@@ -108,6 +108,9 @@ pub enum ErrorKind {
         /// Its id.
         id: String,
     },
+    /// The socket of an ssh mount cannot be made.
+    #[error(transparent)]
+    Ssh(#[from] strata_agent::ServeError),
     /// A source of a bind mount does not exist.
     #[error("`{path}` is not in {origin}")]
     MountSourceMissing {

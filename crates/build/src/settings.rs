@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use strata_agent::Agent;
 use strata_context::Git;
 use strata_layer::EncodeOptions;
 use strata_oci::Timestamp;
@@ -67,8 +68,8 @@ pub struct Settings {
     pub cache_mounts: PathBuf,
     /// Secrets by id.
     pub secrets: BTreeMap<String, Secret>,
-    /// Sockets of ssh agents by id.
-    pub ssh: BTreeMap<String, PathBuf>,
+    /// Agents for ssh mounts, by id.
+    pub ssh: BTreeMap<String, Agent>,
     /// Fetches repositories.
     pub git: Git,
     /// The content of `/etc/resolv.conf` for commands.

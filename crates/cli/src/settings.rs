@@ -11,4 +11,5 @@ pub(crate) mod gitlab;
 pub(crate) mod lint;
 pub(crate) mod progress;
 pub(crate) mod registry;
+pub(crate) mod ssh;
 pub(crate) mod state_directory;

@@ -7,7 +7,7 @@ use strata_dockerfile::instruction::Instruction;
 
 use crate::error::PlanErrorKind;
 use crate::findings::Findings;
-use crate::request::Request;
+use crate::request::{ContextId, NamedContext, Request};
 use crate::scope::Scope;
 
 pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -86,15 +86,21 @@ impl Globals {
 /// The time that `SOURCE_DATE_EPOCH` says: seconds, or whose time to take.
 fn epoch(request: &Request, text: &str, findings: &mut Findings) -> Option<i64> {
     if text == "context" {
-        return request.context_epoch;
+        return request.context_epochs.get(&ContextId::MAIN).copied();
+    }
+    // A context without a time, as a directory is, leaves the build without an epoch.
+    match request.named_contexts.get(text) {
+        Some(NamedContext::Directory(id)) => return request.context_epochs.get(id).copied(),
+        Some(NamedContext::Image(_) | NamedContext::Layout(_)) => return None,
+        None => {}
     }
     let seconds = text.parse().ok();
     let valid = seconds.filter(|seconds| strata_oci::Timestamp::from_unix(*seconds, 0).is_some());
     if valid.is_none() {
         let is_stage = request.dockerfile.stage_by_name(text, usize::MAX).is_some();
-        let kind = if is_stage || request.named_contexts.contains_key(text) {
+        let kind = if is_stage {
             PlanErrorKind::Unsupported {
-                what: "`SOURCE_DATE_EPOCH` of a stage or a named context",
+                what: "`SOURCE_DATE_EPOCH` of a stage",
                 reason: "its time is only known once it was downloaded",
             }
         } else {

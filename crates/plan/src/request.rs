@@ -46,8 +46,8 @@ pub struct Request {
     pub all_stages: bool,
     /// What is left out of the main context, so that instructions that name it can be warned of.
     pub ignore: PatternSet,
-    /// The time of the main context, where it has one: the commit of a repository, or what an archive says.
-    pub context_epoch: Option<i64>,
+    /// The times of contexts that have one: the commit of a repository, or what an archive and its server say.
+    pub context_epochs: BTreeMap<ContextId, i64>,
     /// What is built for.
     pub target_platform: Platform,
     /// What is built on.
@@ -84,7 +84,7 @@ impl Request {
             more_targets: Vec::new(),
             all_stages: false,
             ignore: PatternSet::default(),
-            context_epoch: None,
+            context_epochs: BTreeMap::new(),
             target_platform: platform.clone(),
             build_platform: platform,
             platform_requested: false,

@@ -167,7 +167,6 @@ const LADDER: [Rung; 6] = [
             "`/sys`, `/proc` as a working directory below itself, and executing `/proc/self/exe`",
             "protecting other processes, and the files of this container, from a command that runs as root",
             "write protection of mounts, limits on the size of tmpfs mounts and of `/dev/shm`",
-            "mounts of the SSH agent's socket",
             "secrets in memory: they lie in the state directory while their step runs",
             "a host name of its own, and set-id programs",
         ],

@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use strata_plan::{Access, Mount, MountFrom, MountKind, MountOwner, Origin, RunOp};
+use strata_agent::{Access as AgentAccess, Server as AgentServer};
+use strata_plan::{Access, Mount, MountFrom, MountKind, Origin, RunOp};
 use strata_rootfs::Workspace;
 use strata_sandbox::{Mount as SandboxMount, Ownership, Seeming};
 use strata_tree::lookup::Last;
@@ -32,6 +33,8 @@ pub(super) struct Mounts {
     workspaces: Vec<Box<dyn Workspace>>,
     // Locks on cache directories, held until the command has ended.
     caches: Vec<CacheDirectory>,
+    // Each ssh mount has a socket of its own, which ends with the run.
+    agents: Vec<AgentServer>,
 }
 
 /// Makes everything that the mounts of a RUN show.
@@ -100,17 +103,12 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
                 }
             }
             MountKind::Ssh { id, required, owner } => {
-                let Some(socket) = running.session.settings.ssh.get(id) else {
+                let Some(agent) = running.session.settings.ssh.get(id).cloned() else {
                     if *required {
                         return Err(ErrorKind::SshMissing { id: id.clone() });
                     }
                     continue;
                 };
-                // The agent's own socket is shown, whose owner and mode are not ours to change.
-                if *owner != (MountOwner { uid: 0, gid: 0, mode: 0o600 }) {
-                    let what = "`uid`, `gid` or `mode` of an ssh mount".to_owned();
-                    return Err(ErrorKind::NotBuilt { what });
-                }
                 let place = mount
                     .target
                     .clone()
@@ -119,11 +117,16 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
                     ready.environment.push(("SSH_AUTH_SOCK".to_owned(), place.clone()));
                 }
                 sockets += 1;
+                let scratch = running.session.settings.scratch.clone();
+                let access = AgentAccess { uid: owner.uid, gid: owner.gid, mode: owner.mode };
+                let server =
+                    blocking(move || Ok(AgentServer::start(agent, &scratch, access)?)).await?;
                 ready.list.push(SandboxMount::Bind {
-                    source: socket.clone(),
+                    source: server.path().to_owned(),
                     target: place.into_bytes(),
                     read_only: false,
                 });
+                ready.agents.push(server);
             }
         }
     }

@@ -268,8 +268,12 @@ pub(crate) struct RunArgs {
     /// the cache.
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VAR]", value_parser = secret::parse)]
     pub(crate) secret: Vec<Secret>,
-    /// Give `RUN --mount=type=ssh` an agent: its socket, or that of `SSH_AUTH_SOCK`
-    #[arg(long, value_name = "ID[=SOCKET]", value_parser = ssh::parse)]
+    /// Give `RUN --mount=type=ssh` an agent: its socket, that of `SSH_AUTH_SOCK`, or private keys
+    ///
+    /// Keys are Ed25519, ECDSA (P-256, P-384) or RSA without a passphrase, in a format of OpenSSH or in
+    /// PKCS#8. They stay in the memory of the builder: commands may have things signed, no more. The
+    /// agent `default` is also the one of git, for repositories over ssh.
+    #[arg(long, value_name = "ID[=SOCKET|KEY[,KEY…]]", value_parser = ssh::parse)]
     pub(crate) ssh: Vec<Ssh>,
     /// Which network commands have, where RUN itself says nothing
     #[arg(long, value_name = "MODE", value_enum, default_value_t = NetworkMode::Default)]

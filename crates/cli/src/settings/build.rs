@@ -1,7 +1,6 @@
 //! `strata build`: everything that is decided before anything is done.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use strata_build::Secret;
@@ -15,10 +14,10 @@ use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::{Environment, variable};
 use crate::exit::Exit;
 use crate::settings::gitlab::GitLab;
+use crate::settings::ssh::GitAgent;
 use crate::value::key_value::{self, KeyValue};
 use crate::value::output::{Output, OutputKind};
 use crate::value::secret::SecretSource;
-use crate::value::ssh::Ssh;
 
 /// What `BuildKit` takes for a secret at most, and so what Dockerfiles can count on.
 const LARGEST_SECRET: u64 = 500 << 10;
@@ -186,40 +185,12 @@ fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// The sockets of ssh agents, by their ids.
-pub(crate) fn ssh(
-    given: &[Ssh],
-    environment: &Environment,
-) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let mut found = BTreeMap::new();
-    for Ssh { id, paths } in given {
-        let socket = match paths.as_slice() {
-            [] => environment.path(variable::SSH_AUTH_SOCK).ok_or_else(|| {
-                Failure::usage(format!("`--ssh {id}`: `SSH_AUTH_SOCK` is not set"))
-                    .help(format!("start an agent, or name a socket: `--ssh {id}=SOCKET`"))
-            })?,
-            [path] => path.clone(),
-            [..] => return Err(Failure::not_built("`--ssh` with several keys")),
-        };
-        let metadata = std::fs::metadata(&socket).map_err(|error| {
-            let failure = Failure::file("use the ssh agent", &socket, &error);
-            Failure { exit: Exit::Usage, ..failure }
-        })?;
-        if !metadata.file_type().is_socket() {
-            return Err(Failure::not_built("`--ssh` with a key")
-                .help("add the key to an agent, and name the agent's socket"));
-        }
-        found.insert(id.clone(), socket);
-    }
-    Ok(found)
-}
-
 /// The git program with no more of the environment than it needs. Its prompts, its configuration and the
 /// user's home are none of a build's business.
 pub(crate) fn git(
     arguments: &BuildArgs,
     environment: &Environment,
-    ssh: &BTreeMap<String, PathBuf>,
+    agent: Option<&GitAgent>,
 ) -> Git {
     let proxies = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
     let upper = proxies.map(str::to_uppercase);
@@ -234,8 +205,8 @@ pub(crate) fn git(
     let unchecked = arguments.extra.git_unchecked;
     let unchecked = unchecked.then(|| ("GIT_SSL_NO_VERIFY".to_owned(), "1".into()));
     let git = Git::new(given.chain(authorities).chain(unchecked));
-    match ssh.get("default") {
-        Some(socket) => git.with_variable("SSH_AUTH_SOCK", socket),
+    match agent {
+        Some(agent) => git.with_variable("SSH_AUTH_SOCK", agent.socket()),
         None => git,
     }
 }

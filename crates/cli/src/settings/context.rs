@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use strata_layer::{ArchiveCompression, decompress_archive};
@@ -20,14 +21,16 @@ pub(crate) struct OpenedContext {
     path: PathBuf,
     /// The Dockerfile, if that is all that was given.
     pub(crate) dockerfile: Option<Vec<u8>>,
+    /// When it was made, in seconds since 1970, if it says so; a directory does not.
+    pub(crate) time: Option<i64>,
     // An unpacked archive lives as long as this.
     _unpacked: Option<TempDir>,
 }
 
 impl OpenedContext {
     /// A directory in a temporary one, which lives as long.
-    pub(crate) fn unpacked(path: PathBuf, whole: TempDir) -> Self {
-        Self { path, dockerfile: None, _unpacked: Some(whole) }
+    pub(crate) fn unpacked(path: PathBuf, whole: TempDir, time: Option<i64>) -> Self {
+        Self { path, dockerfile: None, time, _unpacked: Some(whole) }
     }
 
     /// Takes a directory of the context for the context. A link must not lead out of it.
@@ -61,7 +64,7 @@ pub(crate) fn open(source: &ContextSource, scratch: &Path) -> Result<OpenedConte
             let metadata = file.metadata().map_err(|error| Failure::file("open", path, &error))?;
             if metadata.is_dir() {
                 let path = path.clone();
-                return Ok(OpenedContext { path, dockerfile: None, _unpacked: None });
+                return Ok(OpenedContext { path, dockerfile: None, time: None, _unpacked: None });
             }
             let (start, whole) = peek(file, path)?;
             if is_archive(&start) {
@@ -97,6 +100,7 @@ pub(crate) fn piped(
     Ok(OpenedContext {
         path: empty.path().to_owned(),
         dockerfile: Some(text),
+        time: None,
         _unpacked: Some(empty),
     })
 }
@@ -148,11 +152,26 @@ fn unpack(
     archive.set_preserve_mtime(true);
     archive.set_overwrite(true);
     archive.unpack(unpacked.path()).map_err(unreadable)?;
-    Ok(OpenedContext {
-        path: unpacked.path().to_owned(),
-        dockerfile: None,
-        _unpacked: Some(unpacked),
-    })
+    let time = latest(unpacked.path()).map_err(unreadable)?;
+    Ok(OpenedContext::unpacked(unpacked.path().to_owned(), unpacked, time))
+}
+
+/// The time of the file that was changed last.
+fn latest(directory: &Path) -> io::Result<Option<i64>> {
+    let mut found = None;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let time = if metadata.is_dir() {
+            latest(&entry.path())?
+        } else if metadata.is_file() {
+            Some(metadata.mtime())
+        } else {
+            None
+        };
+        found = found.max(time);
+    }
+    Ok(found)
 }
 
 /// A directory that goes away.
@@ -173,6 +192,7 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
             header.set_mode(0o750);
+            header.set_mtime(7 + text.len() as u64);
             builder.append_data(&mut header, name, text.as_bytes()).expect("memory takes it");
         }
         builder.into_inner().expect("memory takes it")
@@ -209,6 +229,8 @@ mod tests {
             piped(Cursor::new(bytes), Path::new("-"), scratch.path()).expect("is an archive");
         let text = std::fs::read_to_string(opened.path().join("d/e")).expect("was unpacked");
         assert_eq!((text.as_str(), opened.dockerfile.clone()), ("x", None));
+        // The Dockerfile's twelve letters make it the newer one.
+        assert_eq!(opened.time, Some(19));
         let path = opened.path().to_owned();
         drop(opened);
         assert!(!path.exists());

@@ -1,4 +1,4 @@
-//! `--ssh ID[=SOCKET|KEY]`.
+//! `--ssh ID[=SOCKET|KEY[,KEY…]]`.
 
 use std::path::PathBuf;
 

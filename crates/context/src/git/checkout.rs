@@ -10,13 +10,15 @@ use super::{Extras, Git, GitError, Repository, Revision};
 impl Git {
     /// Puts the files of a commit into an empty directory. Modes are those that git knows: 0755 for
     /// directories and what can be executed, 0644 for other files.
+    ///
+    /// Gives the time of the commit, in seconds since 1970.
     pub fn checkout(
         &self,
         repository: &Repository,
         revision: &Revision,
         extras: Extras,
         into: &Path,
-    ) -> Result<(), GitError> {
+    ) -> Result<i64, GitError> {
         let run = |arguments: &[&str]| self.run(repository, Some(into), arguments);
         match revision.object.len() {
             64 => run(&["init", "--quiet", "--object-format=sha256"])?,
@@ -26,6 +28,12 @@ impl Git {
         run(&["remote", "add", "--", "origin", &repository.remote])?;
         self.fetch(repository, revision, into)?;
         run(&["checkout", "--quiet", "--force", "--detach", &revision.object])?;
+        let time = run(&["show", "--no-patch", "--format=%ct", "HEAD", "--"])?;
+        let time = time.trim().parse().map_err(|_| GitError::Failed {
+            action: "show".to_owned(),
+            remote: repository.shown(),
+            reason: format!("`{}` is no time of a commit", time.trim()),
+        })?;
         if extras.submodules && into.join(".gitmodules").symlink_metadata().is_ok() {
             let update = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"];
             run(&update)?;
@@ -37,7 +45,8 @@ impl Git {
         } else {
             remove(&into.join(".git"))?;
         }
-        tidy(into, extras)
+        tidy(into, extras)?;
+        Ok(time)
     }
 
     fn fetch(

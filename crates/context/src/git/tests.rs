@@ -200,9 +200,11 @@ fn commits_are_checked_out() {
         let git = Fixture::git();
         let revision = git.resolve(&repository).expect("is there");
         let extras = Extras { submodules, git_directory };
-        git.checkout(&repository, &revision, extras, into.path())
+        let time = git
+            .checkout(&repository, &revision, extras, into.path())
             .map_err(|error| error.to_string())
             .expect("can be had");
+        assert_eq!(time, 1_700_000_000);
         assert_eq!(files(into.path()), expected, "{reference:?}");
     }
 }

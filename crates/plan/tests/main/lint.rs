@@ -1,7 +1,8 @@
 //! The rules that need evaluation, each firing and not firing, where `BuildKit` fires and does not.
 
 use strata_dockerfile::{PatternSet, Rule};
-use strata_plan::{Planner, Progress};
+use strata_oci::Reference;
+use strata_plan::{ContextId, NamedContext, Planner, Progress};
 
 use crate::case::{Case, amd64};
 
@@ -141,9 +142,12 @@ fn open_bases_are_neither_right_nor_wrong() {
 }
 
 #[test]
-fn the_time_of_the_context_can_be_the_epoch() {
+fn the_time_of_a_context_can_be_the_epoch() {
     for (value, context, expected) in [
         ("context", Some(7), Ok(Some(7))),
+        ("named", Some(7), Ok(Some(9))),
+        ("directory", Some(7), Ok(None)),
+        ("image", Some(7), Ok(None)),
         ("context", None, Ok(None)),
         ("+8", None, Ok(Some(8))),
         (
@@ -155,13 +159,24 @@ fn the_time_of_the_context_can_be_the_epoch() {
             "st",
             None,
             Err(
-                "`SOURCE_DATE_EPOCH` of a stage or a named context is not supported: its time is only known once it was downloaded",
+                "`SOURCE_DATE_EPOCH` of a stage is not supported: its time is only known once it was downloaded",
             ),
         ),
     ] {
         let mut case = Case::new("FROM scratch AS st\nFROM a\nARG SOURCE_DATE_EPOCH\n")
             .arg("SOURCE_DATE_EPOCH", value)
-            .with(|request| request.context_epoch = context);
+            .with(|request| {
+                let image = Reference::parse("i").expect("is a reference");
+                let contexts = [
+                    ("named", NamedContext::Directory(ContextId(1))),
+                    ("directory", NamedContext::Directory(ContextId(2))),
+                    ("image", NamedContext::Image(image)),
+                ];
+                request.named_contexts =
+                    contexts.map(|(name, context)| (name.to_owned(), context)).into();
+                request.context_epochs = [(ContextId(1), 9)].into();
+                request.context_epochs.extend(context.map(|time| (ContextId::MAIN, time)));
+            });
         match expected {
             Ok(epoch) => {
                 let plan = case.plan();

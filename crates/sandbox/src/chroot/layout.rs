@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -156,10 +155,6 @@ impl<'a> Layout<'a> {
         let dir = Dir::open(parent).map_err(|error| refused(error.source))?;
         let metadata =
             fs::symlink_metadata(source).map_err(|error| refused(crate::errno::of(&error)))?;
-        if metadata.file_type().is_socket() {
-            // It listens where it is, for everybody.
-            return Err(unsupported("mount of a socket", target));
-        }
         let want = if metadata.is_dir() { Want::Directory } else { Want::File };
         let piece = Piece { dir, name: name.as_bytes().to_vec(), keep: true };
         let aside = self.slot(target)?;

@@ -25,6 +25,8 @@ pub(super) struct Contexts {
     pub(super) by_number: BTreeMap<ContextId, Arc<BuildContext>>,
     pub(super) named: BTreeMap<String, NamedContext>,
     pub(super) layouts: BTreeMap<ContextId, ImageSource>,
+    /// When contexts were made, of those that say so.
+    pub(super) times: BTreeMap<ContextId, i64>,
     // Unpacked archives live as long as this.
     opened: Vec<OpenedContext>,
 }
@@ -56,6 +58,7 @@ pub(super) async fn open(
         by_number: BTreeMap::new(),
         named: BTreeMap::new(),
         layouts: BTreeMap::new(),
+        times: BTreeMap::new(),
         opened: Vec::new(),
     };
     contexts.add(ContextId::MAIN, main, ignore)?;
@@ -105,6 +108,7 @@ impl Contexts {
         let context = BuildContext::scan(id.0, directory, ignore)
             .map_err(|error: ErrorKind| failed(&error))?;
         self.by_number.insert(id, Arc::new(context));
+        self.times.extend(opened.time.map(|time| (id, time)));
         self.opened.push(opened);
         Ok(())
     }

@@ -44,31 +44,34 @@ impl Fetch {
 
     /// An archive, or a Dockerfile alone, from a web server.
     pub(super) async fn archive(&self, url: &str) -> Result<OpenedContext, Failure> {
-        let (directory, path) = self.download(url).await?;
+        let (directory, path, time) = self.download(url).await?;
         let file =
             std::fs::File::open(&path).map_err(|error| Failure::file("read", &path, &error))?;
-        let opened = context::piped(file, Path::new(url), &self.scratch);
+        let mut opened = context::piped(file, Path::new(url), &self.scratch)?;
         drop(directory);
-        opened
+        opened.time = time.or(opened.time);
+        Ok(opened)
     }
 
     /// A Dockerfile from a web server.
     pub(super) async fn dockerfile(&self, url: &str) -> Result<Found, Failure> {
-        let (directory, path) = self.download(url).await?;
+        let (directory, path, _time) = self.download(url).await?;
         let found = dockerfile::downloaded(url, &path);
         drop(directory);
         found
     }
 
-    async fn download(&self, url: &str) -> Result<(TempDir, PathBuf), Failure> {
+    /// A file, the directory that it lives in, and its `Last-Modified`.
+    async fn download(&self, url: &str) -> Result<(TempDir, PathBuf, Option<i64>), Failure> {
         let directory = context::directory(&self.scratch)?;
         let path = directory.path().join("file");
         let header = authorization::http(&self.secrets, url);
-        self.downloads
+        let downloaded = self
+            .downloads
             .download(url, header.as_deref(), &path)
             .await
             .map_err(|error| fold::classified(&error, error.class, error.hint.clone()))?;
-        Ok((directory, path))
+        Ok((directory, path, downloaded.last_modified))
     }
 
     /// The files of a repository. Blocks.
@@ -91,10 +94,11 @@ impl Fetch {
             submodules: source.submodules,
             git_directory: self.keep_git_dir || source.keep_git_dir,
         };
-        git.checkout(&repository, &revision, extras, directory.path())
+        let time = git
+            .checkout(&repository, &revision, extras, directory.path())
             .map_err(|error| failed(&error))?;
         let path = subdirectory(directory.path(), source.directory.as_deref())?;
-        Ok(OpenedContext::unpacked(path, directory))
+        Ok(OpenedContext::unpacked(path, directory, Some(time)))
     }
 }
 

@@ -30,6 +30,7 @@ use crate::environment::{Environment, variable};
 use crate::exit::Exit;
 use crate::settings::gitlab::GitLab;
 use crate::settings::progress::Progress;
+use crate::settings::ssh::{self, GitAgent};
 use crate::settings::{build as settings, lint};
 use crate::{streams, write};
 
@@ -54,9 +55,10 @@ impl Events for Unheard {
 pub(super) async fn dry_run(wiring: Wiring<'_>) -> Result<(), Failure> {
     let Wiring { arguments, environment, .. } = wiring;
     let secrets = settings::secrets(arguments, environment)?;
-    let ssh = settings::ssh(&arguments.run.ssh, environment)?;
-    let git = settings::git(arguments, environment, &ssh);
+    let ssh = ssh::agents(&arguments.run.ssh, environment)?;
     let remote = open(&wiring, Arc::new(Unheard))?;
+    let agent = GitAgent::start(&ssh, &remote.places.scratch)?;
+    let git = settings::git(arguments, environment, agent.as_ref());
     let fetch = fetch(&wiring, &remote, git, secrets);
     let contexts = Box::pin(contexts::open(arguments, environment, &fetch)).await?;
     let plan = plan(&wiring, &contexts, &remote).await?;
@@ -82,9 +84,10 @@ pub(super) async fn build(
     let Wiring { arguments, environment, .. } = wiring;
     let encode = settings::encoding(&arguments.result.output)?;
     let secrets = settings::secrets(arguments, environment)?;
-    let ssh = settings::ssh(&arguments.run.ssh, environment)?;
+    let ssh = ssh::agents(&arguments.run.ssh, environment)?;
     let remote = open(&wiring, Arc::clone(&events))?;
-    let git = settings::git(arguments, environment, &ssh);
+    let agent = GitAgent::start(&ssh, &remote.places.scratch)?;
+    let git = settings::git(arguments, environment, agent.as_ref());
     let fetch = fetch(&wiring, &remote, git.clone(), secrets.clone());
     let contexts = Box::pin(contexts::open(arguments, environment, &fetch));
     let contexts = unless_stopped(&stopped, contexts).await??;
@@ -270,6 +273,7 @@ fn request(wiring: &Wiring<'_>, contexts: &Contexts) -> Result<Request, Failure>
         platform_requested: platform.is_some(),
         build_platform: host.clone(),
         named_contexts: contexts.named.clone(),
+        context_epochs: contexts.times.clone(),
         labels: GitLab::of(environment)?
             .labels(environment, &dockerfile)
             .into_iter()
