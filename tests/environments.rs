@@ -1,61 +1,35 @@
 //! Builds in places that allow little: the static program alone, in containers that runc makes.
+//!
+//! One table has the environments. The tests here are quick, with images made of a busybox; `debian` has real ones,
+//! and runs when it is asked for.
+
+mod debian;
+mod faults;
+mod profile;
+mod runc;
+mod table;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 use strata_testkit::TestEnvironment;
 
-use crate::requirement::{Need, busybox, require};
+use crate::person::STRATA;
+use crate::requirement::{NOTHING, Need, busybox, require};
+use runc::{Container, Net, VOLUME};
+use table::{ENVIRONMENTS, Environment};
 
-const STRATA: &str = env!("CARGO_BIN_EXE_strata");
+const NEEDS: &[Need] =
+    &[Need::Root, Need::Program("runc"), Need::StaticBusybox, Need::UserNamespaces];
 
-/// The calls that Docker's profile allows without conditions in a container with its default capabilities.
-const ALLOWED_CALLS: &str = include_str!("../testdata/environments/allowed-calls.txt");
-
-/// Docker's default capabilities, which are `a80425fb` together.
-const CAPABILITIES: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
-
-const MASKED: [&str; 9] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-];
-
-const READ_ONLY: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
-/// What real Dockerfiles do, as far as a busybox can.
-const DOCKERFILE: &str = r#"FROM scratch
+/// What real Dockerfiles do, as far as a busybox and one user can.
+const ONE_USER: &str = r#"FROM scratch
 COPY busybox /bin/busybox
 COPY passwd group /etc/
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
-RUN echo somebody:x:1000:1000::/home/somebody:/bin/sh >> /etc/passwd && mkdir -p /srv/data /home/somebody \
-    && echo one > /srv/data/file && chown -R somebody /srv/data /home/somebody
+RUN mkdir -p /srv/data && echo one > /srv/data/file
 RUN (sleep 1000 &) ; (setsid sleep 1000 &) ; echo discarded > /dev/null && head -c 10 /dev/zero > /srv/zeroes
 RUN ln /srv/data/file /srv/linked && chmod 4750 /srv/zeroes && mkfifo /srv/fifo && rm /etc/group
 RUN echo gone > /etc/hosts; test -s /etc/resolv.conf && grep -q localhost /etc/hosts || true
@@ -64,126 +38,80 @@ RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch \
     --mount=type=bind,source=passwd,target=/bound \
     touch /cache/kept /scratch/gone && cp /bound /srv/copied
 RUN --mount=type=secret,id=token,required test "$(cat /run/secrets/token)" = s3cret
+"#;
+
+/// The same with other users.
+const MORE_USERS: &str = r#"RUN echo somebody:x:1000:1000::/home/somebody:/bin/sh >> /etc/passwd && mkdir -p /home/somebody \
+    && chown -R somebody /home/somebody && chgrp 1234 /srv/zeroes && chmod 4750 /srv/zeroes
+COPY --chown=somebody:1234 passwd /home/somebody/
 USER somebody
 WORKDIR /home/somebody
 RUN id -un > name && test "$(stat -c %U name)" = somebody
 "#;
 
-/// An ordinary unprivileged container as Docker starts it, with a volume on `/volume`.
-struct Container {
-    bundle: PathBuf,
-    number: u32,
+const WITHOUT_RUN: &str = r#"FROM scratch AS first
+COPY --chown=7:8 passwd /etc/
+ADD archive.tar /unpacked/
+FROM scratch
+COPY --from=first / /
+COPY --chown=root:1234 --chmod=4755 busybox /bin/busybox
+WORKDIR /srv/work
+ENV A=b
+USER 1000:2000
+"#;
+
+fn has_one_user(rung: &str) -> bool {
+    rung == "userns-single"
 }
 
-impl Container {
-    fn new(environment: &TestEnvironment) -> Result<Self> {
-        let bundle = environment.temporary().join("bundle");
-        let root = bundle.join("rootfs");
-        for directory in ["bin", "etc", "proc", "sys", "dev", "tmp", "volume"] {
-            fs::create_dir_all(root.join(directory))?;
-        }
-        fs::copy(STRATA, root.join("bin/strata"))?;
-        fs::copy(busybox().context("it was required")?, root.join("bin/busybox"))?;
-        symlink("busybox", root.join("bin/sh"))?;
-        symlink("busybox", root.join("bin/cat"))?;
-        fs::write(root.join("etc/resolv.conf"), "nameserver 192.0.2.1\n")?;
-        fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
-        Ok(Self { bundle, number: 0 })
-    }
+fn dockerfile(rung: &str) -> String {
+    if has_one_user(rung) { ONE_USER.to_owned() } else { format!("{ONE_USER}{MORE_USERS}") }
+}
 
-    fn config(volume: &Path, arguments: &[&str]) -> Value {
-        let calls: Vec<&str> = ALLOWED_CALLS.split_whitespace().collect();
-        let allowed = |names: Value, rest: Value| {
-            let mut rule = json!({"names": names, "action": "SCMP_ACT_ALLOW"});
-            if !rest.is_null() {
-                rule["args"] = rest;
-            }
-            rule
-        };
-        let argument =
-            |value: u64, operation: &str| json!([{"index": 0, "value": value, "op": operation}]);
-        let mut rules = vec![allowed(json!(calls), Value::Null)];
-        for (value, operation) in [(38, "SCMP_CMP_LT"), (39, "SCMP_CMP_EQ"), (40, "SCMP_CMP_GT")] {
-            rules.push(allowed(json!(["socket"]), argument(value, operation)));
-        }
-        for value in [0, 8, 0x20000, 0x20008, 0xffff_ffff] {
-            rules.push(allowed(json!(["personality"]), argument(value, "SCMP_CMP_EQ")));
-        }
-        // No namespaces, by either call.
-        let flags =
-            json!([{"index": 0, "value": 0x7e02_0000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]);
-        rules.push(allowed(json!(["clone"]), flags));
-        rules.push(json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}));
-        let mount = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
-        json!({
-            "ociVersion": "1.0.2",
-            "root": {"path": "rootfs", "readonly": false},
-            "hostname": "ordinary",
-            "process": {
-                "terminal": false,
-                "user": {"uid": 0, "gid": 0},
-                "args": arguments,
-                "env": ["PATH=/bin", "HOME=/tmp", "SOURCE_DATE_EPOCH=1700000000"],
-                "cwd": "/",
-                "noNewPrivileges": false,
-                "capabilities": {
-                    "bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES,
-                },
-            },
-            "mounts": [
-                mount("/proc", "proc", &[]),
-                mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-                mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
-                mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
-                mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-                {"destination": "/volume", "type": "bind", "source": volume, "options": ["rbind", "rw"]},
-            ],
-            "linux": {
-                "namespaces": [
-                    {"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}, {"type": "network"},
-                ],
-                "maskedPaths": MASKED,
-                "readonlyPaths": READ_ONLY,
-                "seccomp": {
-                    "defaultAction": "SCMP_ACT_ERRNO",
-                    "defaultErrnoRet": 1,
-                    "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
-                    "syscalls": rules,
-                },
-            },
-        })
+/// An archive with many owners.
+fn archive() -> Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for number in 0..20 {
+        let mut header = tar::Header::new_gnu();
+        header.set_uid(1000 + number);
+        header.set_gid(5000 - number);
+        header.set_mode(0o640);
+        header.set_size(0);
+        archive.append_data(&mut header, format!("file{number}"), &b""[..])?;
     }
+    Ok(archive.into_inner()?)
+}
 
-    fn run(&mut self, volume: &Path, arguments: &[&str]) -> Result<Output> {
-        self.number += 1;
-        let config = serde_json::to_string(&Self::config(volume, arguments))?;
-        fs::write(self.bundle.join("config.json"), config)?;
-        let name = format!("strata-test-{}-{}", std::process::id(), self.number);
-        Command::new("runc")
-            .arg("--root")
-            .arg(self.bundle.join("runc"))
-            .args(["run", "--bundle"])
-            .args([self.bundle.as_os_str(), name.as_ref()])
-            .output()
-            .context("cannot run runc")
-    }
+/// Puts a context on the container's volume, and gives the volume to its user.
+fn fill(container: &Container, dockerfile: &str) -> Result<()> {
+    container.write("passwd", "root:x:0:0:root:/root:/bin/sh\n")?;
+    container.write("group", "root:x:0:\n")?;
+    container.write("token", "s3cret")?;
+    container.write("archive.tar", archive()?)?;
+    container.write("Dockerfile", dockerfile)?;
+    container.write("busybox", fs::read(busybox().context("it was required")?)?)?;
+    container.give_away()
+}
 
-    /// Every path of the container's own root with size and mode.
-    fn snapshot(&self) -> Result<Vec<(PathBuf, u64, u32)>> {
-        let mut found = Vec::new();
-        let mut left = vec![self.bundle.join("rootfs")];
-        while let Some(path) = left.pop() {
-            let metadata = path.symlink_metadata()?;
-            if metadata.is_dir() {
-                for entry in path.read_dir()? {
-                    left.push(entry?.path());
-                }
-            }
-            found.push((path, metadata.len(), metadata.permissions().mode()));
-        }
-        found.sort();
-        Ok(found)
-    }
+/// The arguments of a build of the context that is in `place`, into a layout of its own.
+fn arguments(place: &str, rung: &str, layout: &str) -> Vec<String> {
+    let arguments = [
+        "build".to_owned(),
+        format!("--isolation={rung}"),
+        format!("--secret=id=token,src={place}/context/token"),
+        format!("--output=type=oci,dest={place}/out/{layout}"),
+        "--no-cache".to_owned(),
+        "--progress=plain".to_owned(),
+        format!("{place}/context"),
+    ];
+    arguments.into()
+}
+
+fn build(container: &Container, rung: &str, layout: &str) -> Result<()> {
+    let mut command = vec!["/bin/strata".to_owned()];
+    command.extend(arguments(VOLUME, rung, layout));
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    container.output(&command).with_context(|| format!("with `{rung}`")).map(drop)
 }
 
 fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
@@ -204,60 +132,176 @@ fn diff_ids(layout: &Path) -> Result<Vec<String>> {
     Ok(ids.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-#[test]
-fn run_works_in_an_ordinary_container() -> Result<()> {
-    let needs = [Need::Root, Need::Program("runc"), Need::StaticBusybox, Need::UserNamespaces];
-    if !require(&needs) {
-        return Ok(());
-    }
+/// Builds here what a container has in its context.
+fn expected(container: &Container, layout: &str) -> Result<Vec<String>> {
     let environment =
         TestEnvironment::new(STRATA)?.with_variable("SOURCE_DATE_EPOCH", "1700000000");
-    let volume = environment.context();
-    environment.write("passwd", "root:x:0:0:root:/root:/bin/sh\n")?;
-    environment.write("group", "root:x:0:\n")?;
-    environment.write("token", "s3cret")?;
-    environment.write("Dockerfile", DOCKERFILE)?;
-    fs::copy(busybox().context("it was required")?, volume.join("busybox"))?;
-    let mut container = Container::new(&environment)?;
-
-    let status = container.run(&volume, &["/bin/cat", "/proc/self/status"])?;
-    let status = text(&status.stdout).into_owned();
-    for line in ["CapEff:\t00000000a80425fb", "Seccomp:\t2", "NoNewPrivs:\t0"] {
-        assert!(status.contains(line), "{status}");
-    }
-
-    let before = container.snapshot()?;
-    let arguments = |rung: &'static str, place: &str| {
-        let at = |name: &str| format!("{place}/{name}");
-        vec![
-            "build".to_owned(),
-            format!("--isolation={rung}"),
-            format!("--state-dir={}", at(&format!("state-{rung}"))),
-            format!("--secret=id=token,src={}", at("token")),
-            format!("--output=type=oci,dest={}", at(&format!("layout-{rung}"))),
-            "--no-cache".to_owned(),
-            "--progress=plain".to_owned(),
-            "--file".to_owned(),
-            at("Dockerfile"),
-            place.to_owned(),
-        ]
-    };
-    // The first is chosen by itself in there, and the second here.
-    for rung in ["auto", "chroot-supervised"] {
-        let mut command = vec!["/bin/strata".to_owned()];
-        command.extend(arguments(rung, "/volume"));
-        let command: Vec<&str> = command.iter().map(String::as_str).collect();
-        let output = container.run(&volume, &command)?;
-        let said = text(&output.stderr);
-        assert!(output.status.success(), "{rung}: {said}");
-    }
-    assert_eq!(container.snapshot()?, before, "a build changed the container's own files");
-    let ran = environment.run(arguments("userns-range", &volume.to_string_lossy()))?;
+    let volume = container.volume();
+    let ran = environment.run(arguments(&volume.to_string_lossy(), "userns-range", layout))?;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let expected = diff_ids(&volume.join("layout-userns-range"))?;
-    for rung in ["auto", "chroot-supervised"] {
-        let found = diff_ids(&volume.join(format!("layout-{rung}")))?;
-        assert_eq!(found, expected, "{rung}");
+    diff_ids(&container.layout(layout))
+}
+
+/// The ways that `doctor` finds, best first, and the one it would take.
+fn found_by_doctor(container: &Container) -> Result<(Vec<String>, Option<String>, Value)> {
+    let output = container.run(&["/bin/strata", "doctor", "--json"])?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| text(&output.stderr).into_owned())?;
+    let candidates = report["candidates"].as_array().context("a report has candidates")?;
+    let works = candidates.iter().filter(|one| one["verdict"]["verdict"] == "works");
+    let names = works.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect();
+    let chosen = report["chosen"].as_str().map(str::to_owned);
+    Ok((names, chosen, report))
+}
+
+fn named(name: &str) -> Environment {
+    let mut all = ENVIRONMENTS.into_iter();
+    all.find(|environment| environment.name == name).expect("the table has it")
+}
+
+/// Environments without a way to run commands have tests of their own.
+fn with_rungs() -> impl Iterator<Item = Environment> {
+    ENVIRONMENTS.into_iter().filter(|environment| !environment.rungs.is_empty())
+}
+
+#[test]
+fn environments_are_what_they_say_and_doctor_finds_what_works() -> Result<()> {
+    if !require(NEEDS) {
+        return Ok(());
+    }
+    for environment in ENVIRONMENTS {
+        let container = Container::new(environment, Net::Own)?;
+        container.give_away()?;
+        container.assert_environment()?;
+        let before = container.written()?;
+        let (works, chosen, report) = found_by_doctor(&container)?;
+        let name = environment.name;
+        assert_eq!(works, environment.rungs, "{name}: {report:#}");
+        assert_eq!(chosen.as_deref(), environment.rungs.first().copied(), "{name}");
+        for candidate in report["candidates"].as_array().into_iter().flatten() {
+            let explained = candidate["verdict"]["reason"].is_string();
+            assert_ne!(
+                explained,
+                works.iter().any(|rung| candidate["name"] == **rung),
+                "{candidate}"
+            );
+        }
+        let said = container.run(&["/bin/strata", "doctor"])?;
+        assert_eq!(said.status.success(), chosen.is_some(), "{name}: {}", text(&said.stderr));
+        assert_eq!(container.written()?, before, "{name}: doctor left something");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_way_builds_the_same_image_and_leaves_the_container_alone() -> Result<()> {
+    if !require(NEEDS) {
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    for environment in with_rungs() {
+        let name = environment.name;
+        for (index, rung) in environment.rungs.iter().enumerate() {
+            let container = Container::new(environment, Net::Own)?;
+            fill(&container, &dockerfile(rung))?;
+            let before = container.written()?;
+            // The best is what is taken where none is named.
+            build(&container, if index == 0 { "auto" } else { rung }, "layout")?;
+            assert_eq!(container.written()?, before, "{name} {rung}: the container changed");
+            found.push((name, *rung, diff_ids(&container.layout("layout"))?));
+        }
+    }
+    for one_user in [true, false] {
+        let container = Container::new(named("docker"), Net::Own)?;
+        fill(&container, &dockerfile(if one_user { "userns-single" } else { "" }))?;
+        let expected = expected(&container, "layout")?;
+        let alike = found.iter().filter(|(_, rung, _)| has_one_user(rung) == one_user);
+        let differ = |(name, rung, ids): &(&'static str, &'static str, Vec<String>)| {
+            let layer =
+                ids.iter().zip(&expected).position(|(found, expected)| found != expected)?;
+            Some(format!("{name} {rung}: layer {layer}"))
+        };
+        let differing: Vec<String> = alike.filter_map(differ).collect();
+        assert_eq!(differing, NOTHING);
+    }
+    Ok(())
+}
+
+#[test]
+fn builds_in_a_row_and_at_once_do_not_disturb_each_other() -> Result<()> {
+    if !require(NEEDS) {
+        return Ok(());
+    }
+    for name in ["docker", "podman", "pod-cri-o"] {
+        let environment = named(name);
+        let container = Container::new(environment, Net::Own)?;
+        fill(&container, &dockerfile("auto"))?;
+        let one = |layout: &str| arguments(VOLUME, "auto", layout).join(" ");
+        let script = format!(
+            "strata {} & first=$!; strata {} & second=$!; wait $first && wait $second && strata {} && strata {} && ps > {VOLUME}/left",
+            one("a"),
+            one("b"),
+            one("c"),
+            one("d"),
+        );
+        let before = container.written()?;
+        container.output(&["/bin/sh", "-c", &script])?;
+        assert_eq!(container.written()?, before, "{name}: the container changed");
+        let ids = diff_ids(&container.layout("a"))?;
+        for layout in ["b", "c", "d"] {
+            assert_eq!(diff_ids(&container.layout(layout))?, ids, "{name} {layout}");
+        }
+        // The header and `ps`; some shells stay for that.
+        let left = fs::read_to_string(container.volume().join("left"))?;
+        assert!(matches!(left.lines().count(), 2 | 3), "{name}: {left}");
+    }
+    Ok(())
+}
+
+#[test]
+fn without_run_everything_builds_where_nothing_is_allowed() -> Result<()> {
+    if !require(NEEDS) {
+        return Ok(());
+    }
+    for environment in ENVIRONMENTS.into_iter().filter(|one| one.no_new_privileges) {
+        let name = environment.name;
+        let container = Container::new(environment, Net::Own)?;
+        fill(&container, WITHOUT_RUN)?;
+        let before = container.written()?;
+        build(&container, "auto", "layout")?;
+        let expected = expected(&container, "expected")?;
+        assert_eq!(diff_ids(&container.layout("layout"))?, expected, "{name}");
+        for output in
+            ["type=tar,dest=/volume/out/root.tar", "type=docker,dest=/volume/out/image.tar"]
+        {
+            let command =
+                ["/bin/strata", "build", "--output", output, "--tag=a:b", "/volume/context"];
+            container.output(&command).with_context(|| format!("{name} {output}"))?;
+        }
+        assert_eq!(container.written()?, before, "{name}: the container changed");
+    }
+    Ok(())
+}
+
+#[test]
+fn run_where_nothing_is_allowed_is_one_clear_error() -> Result<()> {
+    if !require(NEEDS) {
+        return Ok(());
+    }
+    for environment in ENVIRONMENTS.into_iter().filter(|one| one.rungs.is_empty()) {
+        let name = environment.name;
+        let container = Container::new(environment, Net::Own)?;
+        fill(&container, "FROM scratch\nCOPY busybox /bin/sh\nRUN echo hello\n")?;
+        let output = container.run(&["/bin/strata", "build", "/volume/context"])?;
+        assert_eq!(output.status.code(), Some(4), "{name}");
+        let said = text(&output.stderr);
+        let error: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("error")).collect();
+        assert_eq!(error.iter().filter(|line| line.starts_with("error")).count(), 1, "{said}");
+        assert!(error[1].ends_with("Dockerfile:3:1"), "{name}: {said}");
+        assert!(
+            said.contains("NEWUSER") && said.contains("allow `unshare` of user namespaces"),
+            "{name}: {said}"
+        );
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ impl Need {
 }
 
 /// Finds the host that this machine takes packages from.
-fn package_host() -> Option<String> {
+pub(crate) fn package_host() -> Option<String> {
     let listed = Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]).output();
     let listed = String::from_utf8(listed.ok()?.stdout).ok()?;
     let address = listed.lines().next()?.split_once("://")?.1;

@@ -13,6 +13,15 @@ use crate::event::StepNumber;
 use crate::ports::PortError;
 use crate::users::UserError;
 
+/// How much room a command left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// Hardly any: that is why it failed, or could be.
+    Full,
+    /// Some, or nobody can tell.
+    Roomy,
+}
+
 /// What went wrong, and where in the Dockerfile.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}")]
@@ -75,6 +84,8 @@ pub enum ErrorKind {
         exit: Exit,
         /// The last lines it wrote.
         tail: Vec<String>,
+        /// Whether it left its disk full.
+        disk: Disk,
     },
     /// A command could not be run.
     #[error(transparent)]

@@ -50,6 +50,6 @@ pub mod users;
 
 pub use context::{BuildContext, Ignore};
 pub use engine::{Builder, Built};
-pub use error::{BuildError, ErrorKind, MissingReason};
+pub use error::{BuildError, Disk, ErrorKind, MissingReason};
 pub use planning::{PlanningError, plan};
 pub use settings::{Ports, Secret, Settings};

@@ -17,7 +17,7 @@ use strata_tree::{ChangeSet, Resolved, Tree, TreePath};
 
 use crate::blocking::blocking;
 use crate::copy::CopyError;
-use crate::error::ErrorKind;
+use crate::error::{Disk, ErrorKind};
 use crate::event::{Event, OutputStream};
 use crate::stage::Running;
 use crate::users::Identity;
@@ -75,6 +75,7 @@ pub(crate) async fn run(
                 command: text,
                 exit: outcome.exit,
                 tail: tail.finish(),
+                disk: room(&command.root),
             });
         }
         drop(made);
@@ -140,6 +141,16 @@ fn command(
         ulimits: session.settings.ulimits.clone(),
         shm_size: session.settings.shm_size,
         owners: None,
+    }
+}
+
+/// Looks before what the command wrote is gone.
+fn room(root: &std::path::Path) -> Disk {
+    /// Less than any program's file.
+    const LEAST: u64 = 64 << 10;
+    match rustix::fs::statvfs(root) {
+        Ok(found) if found.f_bavail.saturating_mul(found.f_frsize) < LEAST => Disk::Full,
+        Ok(_) | Err(_) => Disk::Roomy,
     }
 }
 

@@ -98,7 +98,9 @@ pub(crate) async fn materialise(
     blocking(move || {
         let base = layers.into_iter().map(|layer| {
             let images = Arc::clone(&session.ports.images);
-            BaseLayer { diff_id: layer.diff_id, open: Box::new(move || images.open(&layer)) }
+            // Hardly anything gets larger by compression.
+            let (diff_id, size) = (layer.diff_id, layer.blob.size);
+            BaseLayer { diff_id, size, open: Box::new(move || images.open(&layer)) }
         });
         Ok(session.ports.snapshotter.create(base.collect())?)
     })

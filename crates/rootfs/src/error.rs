@@ -95,6 +95,16 @@ pub enum SnapshotError {
         #[source]
         source: io::Error,
     },
+    /// The layers are larger than what is free.
+    #[error("`{}` has {free} bytes free, and the layers need {needed} at least", directory.display())]
+    NoSpace {
+        /// Where they were to go.
+        directory: PathBuf,
+        /// How many bytes they take at least.
+        needed: u64,
+        /// How many are free.
+        free: u64,
+    },
     /// The id maps of this process cannot be read.
     #[error("cannot tell which owners exist")]
     Owners(#[source] IdMapError),

@@ -19,7 +19,8 @@
 //! Modules: `snapshotter` (the traits), `medium` (what the disk can hold), `descent` (directories by path),
 //! `entry` (one entry of the disk), `body` (bytes of a file), `writer` (changes to disk), `compare` (disk to
 //! changes), `unpack` (layer to disk), `overlay` and `walk` (the snapshotters), `contents` (reading back),
-//! `changes` (fitting change sets), `owners` (what is faked), `state` (the directory of everything), `scratch` (directories that go
+//! `changes` (fitting change sets), `owners` (what is faked), `space` (room for layers), `state` (the
+//! directory of everything), `scratch` (directories that go
 //! away), `error`.
 
 mod body;
@@ -34,6 +35,7 @@ mod overlay;
 mod owners;
 mod scratch;
 mod snapshotter;
+mod space;
 mod state;
 mod unpack;
 mod walk;

@@ -15,6 +15,8 @@ use crate::owners::Owners;
 pub struct BaseLayer {
     /// What the uncompressed bytes must hash to.
     pub diff_id: DiffId,
+    /// How many bytes it takes at least when it is unpacked; 0 where nobody knows.
+    pub size: u64,
     /// Yields the *uncompressed* tar. Called at most once, on a worker thread, and not at all if the layer
     /// stands unpacked already.
     pub open: Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>,

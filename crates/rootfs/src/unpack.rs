@@ -29,7 +29,7 @@ pub(crate) fn unpack(
     layer: BaseLayer,
     writer: &mut Writer<'_>,
 ) -> Result<ChangeSet<Extent>, SnapshotError> {
-    let BaseLayer { diff_id, open } = layer;
+    let BaseLayer { diff_id, open, .. } = layer;
     let reader = open().map_err(|source| SnapshotError::OpenLayer { diff_id, source })?;
     let mut unpacking = Unpacking { writer, changes: Vec::new() };
     let decoded = decode(reader, &mut unpacking, &Limits::default())

@@ -100,6 +100,7 @@ pub(crate) fn layer(changes: Changes) -> BaseLayer {
 pub(crate) fn archive(bytes: Vec<u8>) -> BaseLayer {
     BaseLayer {
         diff_id: DiffId(Digest::of(&bytes)),
+        size: bytes.len() as u64,
         open: Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes)))),
     }
 }

@@ -5,20 +5,29 @@
 //! over the ids it may use, unpacks with their owners, mounts overlays, and every command needs only
 //! the cheaper namespaces.
 
-use std::ffi::OsString;
+mod handover;
+mod maps;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::Mode as Permissions;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitOptions, getegid, geteuid, getpid, umask, waitpid};
+use rustix::process::{WaitOptions, getpid, umask, waitpid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde::{Deserialize, Serialize};
-use strata_sys::idmap::{self, IdKind, IdMap, IdMapError, Setgroups};
+use strata_sys::idmap::{self, IdMapError, Setgroups};
 use strata_sys::mount::{MountError, make_all_slave};
-use strata_sys::process::{self, Fork, Pid, UnshareFlags};
+use strata_sys::process::{self, Fork, UnshareFlags};
 use strata_sys::{CallError, caps};
+
+pub(crate) use handover::hand_over;
+
+use maps::Maps;
 
 /// How the first argument of the program begins that was started again inside. It comes from our own
 /// `exec` only; nothing of an image reaches the builder's arguments.
@@ -30,22 +39,86 @@ const INSIDE: &str = "strata-inside-";
 pub enum Mode {
     /// Started as root: every id of the parent is mapped to itself.
     Identity,
+    /// Started as root without the capability to map user 0: user 1 outside is root, and the others
+    /// follow. Groups are mapped to themselves.
+    Shifted,
     /// Started as an ordinary user: itself is root, and its subordinate ranges are the other ids.
     Subordinate,
     /// Started as an ordinary user without subordinate ranges: itself is root, and there are no
     /// other ids.
     Single,
+    /// Started as root with the capability to mount: there is no user namespace, only one of mounts.
+    MountsOnly,
+}
+
+/// Which processes a command sees besides its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Processes {
+    /// None: it has a pid namespace with a procfs for it.
+    Own,
+    /// The builder's: where no new procfs can be mounted, the builder's own is bound, and that tells
+    /// the truth only to processes of its own pid namespace.
+    Shared,
+}
+
+/// What a builder enters, and what its commands get there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which user namespace the builder runs in.
+    pub mode: Mode,
+    /// Which processes its commands see.
+    pub processes: Processes,
 }
 
 impl Mode {
-    const ALL: [Self; 3] = [Self::Identity, Self::Subordinate, Self::Single];
+    const ALL: [Self; 5] =
+        [Self::Identity, Self::Shifted, Self::Subordinate, Self::Single, Self::MountsOnly];
 
     fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
+            Self::Shifted => "shifted",
             Self::Subordinate => "subordinate",
             Self::Single => "single",
+            Self::MountsOnly => "mounts-only",
         }
+    }
+}
+
+impl Processes {
+    const ALL: [Self; 2] = [Self::Own, Self::Shared];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+impl Entry {
+    /// The first argument of the program that is started again: `strata-inside-MODE+PROCESSES:STATE`.
+    fn argument(self, state: &Path) -> OsString {
+        let mut argument = OsString::from(INSIDE);
+        argument.push(format!("{}+{}:", self.mode.name(), self.processes.name()));
+        argument.push(state);
+        argument
+    }
+
+    fn from_argument(argument: &OsStr) -> Option<(Self, PathBuf)> {
+        let rest = argument.as_bytes().strip_prefix(INSIDE.as_bytes())?;
+        let colon = rest.iter().position(|byte| *byte == b':')?;
+        let state = OsStr::from_bytes(&rest[colon + 1..]).into();
+        let (mode, processes) = std::str::from_utf8(&rest[..colon]).ok()?.split_once('+')?;
+        Some((Self::from_names(mode, processes)?, state))
+    }
+
+    fn from_names(mode: &str, processes: &str) -> Option<Self> {
+        Some(Self {
+            mode: Mode::ALL.into_iter().find(|one| one.name() == mode)?,
+            processes: Processes::ALL.into_iter().find(|one| one.name() == processes)?,
+        })
     }
 }
 
@@ -84,6 +157,15 @@ pub enum EnterError {
     /// The mounts could not be kept to ourselves.
     #[error(transparent)]
     Mounts(#[from] MountError),
+    /// The state directory could not be given to the user who is root inside.
+    #[error("cannot give `{}` to the user who is root inside", path.display())]
+    HandOver {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The program could not be started again.
     #[error("cannot start the program again inside its user namespace")]
     Restart {
@@ -93,108 +175,57 @@ pub enum EnterError {
     },
 }
 
-/// The mode of the namespace this process is in, if it was started again by [`enter`].
+/// What this process has entered, if it was started again by [`enter`].
 ///
 /// A claim without the capabilities to go with it is not believed.
-pub fn inside() -> Option<Mode> {
-    let name = std::env::args_os().next()?;
-    let mode = name.to_str()?.strip_prefix(INSIDE)?;
+pub fn inside() -> Option<Entry> {
+    started_again().map(|(entry, _)| entry)
+}
+
+/// The state directory that was chosen before this process was started again by [`enter`]. Inside, other
+/// places may look better.
+pub fn state_directory() -> Option<PathBuf> {
+    started_again().map(|(_, state)| state)
+}
+
+fn started_again() -> Option<(Entry, PathBuf)> {
+    let found = Entry::from_argument(&std::env::args_os().next()?);
     let capable = caps::effective().is_ok_and(|set| set.contains(caps::CapabilitySet::SYS_ADMIN));
-    Mode::ALL.into_iter().find(|one| one.name() == mode).filter(|_| capable)
+    found.filter(|_| capable)
 }
 
 /// Enters a user namespace with a mount namespace, and starts this program again in it, with the
 /// same arguments and environment and umask 022. Returns only with an error.
 ///
+/// Where root inside is another user outside, the state directory is given to that one first.
+///
 /// Must be called with a single thread, and not when [`inside`] says so already. After an error this
 /// process may be in a half-made namespace, and should end.
-pub fn enter(mode: Mode) -> EnterError {
-    if let Err(error) = enter_namespaces(mode) {
+pub fn enter(entry: Entry, state: &Path) -> EnterError {
+    let entered = match entry.mode {
+        Mode::Shifted => hand_over(state).and_then(|()| enter_namespaces(entry.mode)),
+        Mode::Identity | Mode::Subordinate | Mode::Single | Mode::MountsOnly => {
+            enter_namespaces(entry.mode)
+        }
+    };
+    if let Err(error) = entered {
         return error;
     }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let source = Command::new("/proc/self/exe")
-        .arg0(format!("{INSIDE}{}", mode.name()))
-        .args(arguments)
-        .exec();
+    let source = Command::new("/proc/self/exe").arg0(entry.argument(state)).args(arguments).exec();
     EnterError::Restart { source }
 }
 
-/// Makes this process root in a new user namespace, with a mount namespace.
+/// Makes this process root in a new user namespace, if the mode has one, with a mount namespace.
 pub(crate) fn enter_namespaces(mode: Mode) -> Result<(), EnterError> {
     match mode {
         Mode::Single => unshare_single()?,
-        Mode::Identity | Mode::Subordinate => unshare_range(&Maps::of(mode)?)?,
+        Mode::Identity | Mode::Shifted | Mode::Subordinate => unshare_range(&Maps::of(mode)?)?,
+        Mode::MountsOnly => process::unshare(UnshareFlags::NEWNS)?,
     }
     make_all_slave()?;
     umask(Permissions::from_raw_mode(0o022));
     Ok(())
-}
-
-/// The id maps of a mode, and who may write them.
-struct Maps {
-    users: IdMap,
-    groups: IdMap,
-    mode: Mode,
-}
-
-impl Maps {
-    fn of(mode: Mode) -> Result<Self, EnterError> {
-        let (users, groups) = match mode {
-            Mode::Identity => {
-                (IdMap::own(IdKind::User)?.to_identity(), IdMap::own(IdKind::Group)?.to_identity())
-            }
-            Mode::Single => (own_id(IdKind::User), own_id(IdKind::Group)),
-            Mode::Subordinate => (subordinate_map(IdKind::User)?, subordinate_map(IdKind::Group)?),
-        };
-        Ok(Self { users, groups, mode })
-    }
-
-    fn write(&self, process: Pid) -> Result<(), IdMapError> {
-        for (map, kind) in [(&self.users, IdKind::User), (&self.groups, IdKind::Group)] {
-            match self.mode {
-                Mode::Subordinate => map.write_by_program(process, kind)?,
-                Mode::Identity | Mode::Single => map.write(process, kind)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn own_id(kind: IdKind) -> IdMap {
-    let id = match kind {
-        IdKind::User => geteuid().as_raw(),
-        IdKind::Group => getegid().as_raw(),
-    };
-    IdMap::single(0, id)
-}
-
-fn subordinate_map(kind: IdKind) -> Result<IdMap, EnterError> {
-    let uid = geteuid().as_raw();
-    // Both files list users; a group's own number plays no part in either.
-    let ranges = idmap::subordinate(kind, user_name(uid).as_deref(), uid)?;
-    if ranges.is_empty() {
-        let file = match kind {
-            IdKind::User => "/etc/subuid",
-            IdKind::Group => "/etc/subgid",
-        };
-        return Err(EnterError::NoSubordinateIds { uid, file });
-    }
-    let own = own_id(kind).ranges()[0].outside;
-    Ok(idmap::root_and_subordinate(own, &ranges))
-}
-
-/// A static program has no name service but the file; users of a directory service need their
-/// number in the files of subordinate ids.
-fn user_name(uid: u32) -> Option<String> {
-    let text = std::fs::read("/etc/passwd").ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let number = uid.to_string();
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == number).then(|| name.to_owned())
-    })
 }
 
 fn unshare_single() -> Result<(), EnterError> {
@@ -272,4 +303,25 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_entered_is_found_again() {
+        for mode in Mode::ALL {
+            for processes in Processes::ALL {
+                let entry = Entry { mode, processes };
+                let state = PathBuf::from("/a: b+c");
+                let argument = entry.argument(&state);
+                assert_eq!(Entry::from_argument(&argument), Some((entry, state)));
+            }
+        }
+        for other in ["strata", "strata-inside-single", "strata-inside-no+own:/", "strata-inside-"]
+        {
+            assert_eq!(Entry::from_argument(OsStr::new(other)), None, "{other}");
+        }
+    }
 }

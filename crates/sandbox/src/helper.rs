@@ -15,6 +15,7 @@
 //! (CVE-2019-5736): init is not dumpable, and the file is busy as long as the builder runs it.
 
 pub(crate) mod chroot;
+pub(crate) mod shared;
 
 mod init;
 mod program;
@@ -29,6 +30,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal};
 use strata_sys::process::{self, Fork, UnshareFlags};
 
+use crate::enter::Processes;
 use crate::message::{self, Answer};
 use crate::supervisor::{self, Supervisor};
 use crate::{Command, Mount, Network, Ownership, RunError, Seeming};
@@ -76,21 +78,11 @@ fn supervise(socket: &mut UnixStream) -> Result<(), RunError> {
     let procfs = supervisor::procfs().map_err(|errno| failed("open `/proc`", errno))?;
     // Refused by some filters, where keys are out of the command's reach as well.
     let _ = process::new_session_keyring();
-    process::unshare(namespaces(&command)).map_err(setup)?;
-    // Helps the command not to learn where the builder is; older kernels and filters lack it.
-    let _ = process::unshare(UnshareFlags::NEWCGROUP);
-    strata_sys::mount::make_all_private().map_err(|error| RunError::Setup {
-        operation: "make the mounts private".into(),
-        source: error.source,
-    })?;
+    leave(namespaces(&command) | UnshareFlags::NEWPID)?;
 
     let (alive, witness) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|errno| failed("make a pipe", errno))?;
-    let (calls, supervision) = match command.owners {
-        Some(_) => supervision::pair(supervisor::faked_ids_filter)
-            .map(|(one, two)| (Some(one), Some(two)))?,
-        None => (None, None),
-    };
+    let (calls, supervision) = supervision::of(&command)?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
             drop((witness, calls));
@@ -152,9 +144,37 @@ fn owners(command: &Command) -> Vec<Ownership> {
     owners
 }
 
+/// Leaves the builder's namespaces, with mounts that nobody else sees.
+fn leave(namespaces: UnshareFlags) -> Result<(), RunError> {
+    process::unshare(namespaces).map_err(setup)?;
+    // Helps the command not to learn where the builder is; older kernels and filters lack it.
+    let _ = process::unshare(UnshareFlags::NEWCGROUP);
+    strata_sys::mount::make_all_private().map_err(|error| RunError::Setup {
+        operation: "make the mounts private".into(),
+        source: error.source,
+    })
+}
+
+/// Builds the world of a command around this process, in namespaces that it has for that.
+fn settle(command: &Command, processes: Processes) -> Result<(), RunError> {
+    match rustix::system::sethostname(command.hostname.as_bytes()) {
+        // Podman's filter allows it to nobody without a capability outside. Then only the files of
+        // the command have its name, and the probe lists that among the limits.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(failed("set the host name", errno)),
+    }
+    if command.network == Network::None {
+        match process::bring_loopback_up() {
+            // The capability to mount does not imply that; an interface that is down is no network either.
+            Err(error) if error.source == Errno::PERM => {}
+            other => other.map_err(setup)?,
+        }
+    }
+    world::build(command, processes)
+}
+
 fn namespaces(command: &Command) -> UnshareFlags {
-    let common =
-        UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    let common = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     match command.network {
         Network::Host => common,
         Network::None => common | UnshareFlags::NEWNET,

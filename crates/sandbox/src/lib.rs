@@ -20,9 +20,9 @@
 //! ```text
 //! helper_entry();                          // a helper never comes back from here
 //! match enter::inside() {
-//!     Some(mode) => probe::isolation(mode) // root over the ids of the user namespace: build
+//!     Some(entry) => probe::isolation(entry)? // root over the ids of the user namespace: build
 //!     None => match probe::choose(&host)? {
-//!         Choice::Enter(mode) => return Err(enter::enter(mode)), // starts this program again, inside
+//!         Choice::Enter(entry) => return Err(enter::enter(entry, state)), // starts this program again, inside
 //!         Choice::Chroot => Box::new(Chroot::new()?),            // builds here
 //!     }
 //! }
@@ -56,6 +56,7 @@ pub use ownership::{Device, Ownership, Seeming};
 pub fn helper_entry() {
     match std::env::args_os().next() {
         Some(name) if name == helper::NAME => helper::main(),
+        Some(name) if name == helper::shared::NAME => helper::shared::main(),
         Some(name) if name == helper::chroot::NAME => helper::chroot::main(),
         _ => {}
     }

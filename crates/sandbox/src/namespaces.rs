@@ -5,34 +5,39 @@ use std::fs;
 use strata_sys::Root;
 
 use crate::attendance::Attendance;
-use crate::enter::Mode;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+use crate::chroot::HideError;
+use crate::enter::{Entry, Mode, Processes};
 use crate::helper;
 use crate::mount_points::{MountPoints, Want};
 use crate::{Cancel, Command, Exit, Isolation, Mount, Outcome, RunError, Stream, ownership};
 
-/// Runs commands in namespaces of their own, below the user namespace that the builder is in.
+/// Runs commands in namespaces of their own, below the namespaces that the builder is in.
 #[derive(Debug, Clone, Copy)]
 pub struct Namespaces {
-    mode: Mode,
+    entry: Entry,
 }
 
 impl Namespaces {
-    /// Serves the builder in the namespace it entered in `mode`.
-    pub fn new(mode: Mode) -> Self {
-        Self { mode }
+    /// Serves the builder in what it entered. Where its commands see its process, it stops being one
+    /// that they could trace or read the memory of.
+    pub fn new(entry: Entry) -> Result<Self, HideError> {
+        if entry.processes == Processes::Shared {
+            set_dumpable_behavior(DumpableBehavior::NotDumpable)
+                .map_err(|source| HideError { source })?;
+        }
+        Ok(Self { entry })
     }
 }
 
 impl Isolation for Namespaces {
     fn name(&self) -> &'static str {
-        match self.mode {
-            Mode::Identity | Mode::Subordinate => "userns-range",
-            Mode::Single => "userns-single",
-        }
+        name(self.entry)
     }
 
     fn fakes_ids(&self) -> bool {
-        self.mode == Mode::Single
+        self.entry.mode == Mode::Single
     }
 
     fn run(
@@ -46,7 +51,11 @@ impl Isolation for Namespaces {
         // Removed when this returns, and so after the command's last process is gone.
         let mut points = MountPoints::new(&root);
         ensure_mount_points(&mut points, command)?;
-        let (exit, journal) = Attendance::start(helper::NAME)?.conclude(command, cancel, output)?;
+        let helper = match self.entry.processes {
+            Processes::Own => helper::NAME,
+            Processes::Shared => helper::shared::NAME,
+        };
+        let (exit, journal) = Attendance::start(helper)?.conclude(command, cancel, output)?;
         // What a command that failed did is of no use to anybody.
         let owners = match (&command.owners, exit) {
             (Some(_), Exit::Code(0)) => Some(
@@ -56,6 +65,16 @@ impl Isolation for Namespaces {
             _ => None,
         };
         Ok(Outcome { exit, mount_points: points.paths(), owners })
+    }
+}
+
+/// The rung of the ladder that an entry belongs to.
+pub(crate) fn name(entry: Entry) -> &'static str {
+    match (entry.mode, entry.processes) {
+        (Mode::Identity, Processes::Own) | (Mode::Subordinate, _) => "userns-range",
+        (Mode::Identity, Processes::Shared) | (Mode::Shifted, _) => "own-range",
+        (Mode::Single, _) => "userns-single",
+        (Mode::MountsOnly, _) => "own-mounts",
     }
 }
 

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 use serde::Serialize;
 
-use crate::enter::{Mode, enter_namespaces};
+use crate::chroot::HideError;
+use crate::enter::{Entry, Mode, Processes, enter_namespaces};
 use crate::{Isolation, Namespaces, chroot};
 
 /// Where to look.
@@ -33,8 +34,8 @@ pub struct Candidate {
     pub description: &'static str,
     /// Whether it works.
     pub verdict: Verdict,
-    /// What commands cannot do in it.
-    pub limits: &'static [&'static str],
+    /// What commands cannot do in it, here.
+    pub limits: Vec<&'static str>,
     /// What to do for it, if it works.
     pub choice: Option<Choice>,
 }
@@ -43,8 +44,8 @@ pub struct Candidate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
-    /// It enters a user namespace; inside, [`isolation`] has what it needs.
-    Enter(Mode),
+    /// It enters namespaces; inside, [`isolation`] has what it needs.
+    Enter(Entry),
     /// It stays where it is and uses [`Chroot`](crate::Chroot).
     Chroot,
 }
@@ -112,28 +113,52 @@ struct Refusal {
     remedy: Option<String>,
 }
 
-const LADDER: [Rung; 5] = [
+const LADDER: [Rung; 6] = [
     Rung {
         name: "userns-range",
-        description: "a user namespace with a range of ids, overlay mounts, and a pid namespace for each command",
+        description: "a user namespace with a range of ids, mounts, and a pid namespace for each command",
         limits: &["creating device nodes"],
-        probe: |host| attempt_mode(host, range_mode()),
+        probe: |host| {
+            let mode = range_mode();
+            match mode {
+                Mode::Subordinate => attempt_entries(host, &[own(mode), shared(mode)]),
+                // With the builder's processes it is the next rung.
+                _ => attempt_entries(host, &[own(mode)]),
+            }
+        },
+    },
+    Rung {
+        name: "own-range",
+        description: "a user namespace with the container's own ids, and mounts",
+        limits: &["creating device nodes"],
+        probe: |host| {
+            require_root()?;
+            attempt_entries(
+                host,
+                &[shared(Mode::Identity), own(Mode::Shifted), shared(Mode::Shifted)],
+            )
+        },
     },
     Rung {
         name: "userns-single",
-        description: "a user namespace with one id and a supervisor that fakes the others, overlay mounts, and a pid namespace for each command",
+        description: "a user namespace with one id and a supervisor that fakes the others, mounts, and a pid namespace for each command",
         limits: &[
             "using device nodes that a command creates: the image has them, the command empty files",
             "keeping the files of one user from another: all have root's power over the image",
             "owners of files in cache mounts, from one step to the next",
         ],
-        probe: |host| attempt_mode(host, Mode::Single),
+        probe: |host| attempt_entries(host, &[own(Mode::Single), shared(Mode::Single)]),
     },
     Rung {
-        name: "own-range",
-        description: "a user namespace with the container's own ids and overlay mounts, without a pid namespace",
-        limits: &["creating device nodes", "a procfs of its own"],
-        probe: |_| Err(not_built()),
+        name: "own-mounts",
+        description: "mounts of its own below the container's own root user, without a user namespace",
+        limits: &[
+            "protecting this container's devices and kernel settings from a command that runs as root",
+        ],
+        probe: |host| {
+            require_root()?;
+            attempt_entries(host, &[own(Mode::MountsOnly), shared(Mode::MountsOnly)])
+        },
     },
     Rung {
         name: chroot::NAME,
@@ -156,8 +181,32 @@ const LADDER: [Rung; 5] = [
     },
 ];
 
+/// What commands cannot do where they see the builder's processes.
+const SHARED_LIMITS: [&str; 2] = [
+    "a procfs of its own: `/proc` shows this container's processes",
+    "protecting other processes of this container from a command that runs as root",
+];
+
+const SHIFTED_LIMIT: &str = "reading and writing files outside of the state directory that only root may: the builder is user 1 there";
+
 fn not_built() -> Refusal {
     Refusal { reason: "this version of strata does not have it yet".into(), remedy: None }
+}
+
+fn require_root() -> Result<(), Refusal> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    let reason = format!("this is user {}, and only root has ids to give", geteuid().as_raw());
+    Err(Refusal { reason, remedy: Some("start strata as user 0 of the container".into()) })
+}
+
+fn own(mode: Mode) -> Entry {
+    Entry { mode, processes: Processes::Own }
+}
+
+fn shared(mode: Mode) -> Entry {
+    Entry { mode, processes: Processes::Shared }
 }
 
 fn range_mode() -> Mode {
@@ -174,9 +223,31 @@ impl Rung {
             name: self.name,
             description: self.description,
             verdict,
-            limits: self.limits,
+            limits: self.limits(host, choice),
             choice,
         }
+    }
+
+    fn limits(&self, host: &Host, choice: Option<Choice>) -> Vec<&'static str> {
+        let mut limits = self.limits.to_vec();
+        let Some(Choice::Enter(entry)) = choice else { return limits };
+        if entry.mode == Mode::Shifted {
+            limits.push(SHIFTED_LIMIT);
+        }
+        if entry.processes == Processes::Shared {
+            limits.extend(SHARED_LIMITS);
+        }
+        if attempt_in(host, entry.mode, |_| attempt::host_name()).is_err() {
+            limits.push("a host name of its own but in `/etc/hostname`");
+        }
+        match attempt_in(host, entry.mode, |_| attempt::network_namespace()) {
+            Ok(_) => {}
+            Err(reason) if reason.contains("loopback") => {
+                limits.push("the loopback interface in steps without a network");
+            }
+            Err(_) => limits.push("steps without a network"),
+        }
+        limits
     }
 }
 
@@ -203,9 +274,9 @@ pub fn choose(host: &Host) -> Result<Choice, NothingWorks> {
     Err(NothingWorks { candidates })
 }
 
-/// The isolation for commands, inside the namespace that was entered in `mode`.
-pub fn isolation(mode: Mode) -> Box<dyn Isolation> {
-    Box::new(Namespaces::new(mode))
+/// The isolation for commands, inside what was entered.
+pub fn isolation(entry: Entry) -> Result<Box<dyn Isolation>, HideError> {
+    Ok(Box::new(Namespaces::new(entry)?))
 }
 
 fn attempt_chroot(host: &Host) -> Result<Choice, Refusal> {
@@ -216,17 +287,43 @@ fn attempt_chroot(host: &Host) -> Result<Choice, Refusal> {
     }
 }
 
-fn attempt_mode(host: &Host, mode: Mode) -> Result<Choice, Refusal> {
-    let state = existing(&host.state);
-    let result = attempt::in_child(|| {
-        enter(mode)?;
-        attempt::overlay(state)?;
-        attempt::command_namespaces()
-    });
-    match result {
-        Ok(_) => Ok(Choice::Enter(mode)),
-        Err(reason) => Err(Refusal { remedy: remedy::of(mode, &reason), reason }),
+/// Takes the first that works. If none does, the reason is what the first of all lacks, and what the last
+/// lacks if that is something else.
+fn attempt_entries(host: &Host, entries: &[Entry]) -> Result<Choice, Refusal> {
+    let mut refusals: Vec<Refusal> = Vec::new();
+    for &entry in entries {
+        let tried = attempt_in(host, entry.mode, |state| attempt::world(state, entry.processes));
+        match tried {
+            Ok(_) => return Ok(Choice::Enter(entry)),
+            Err(reason) => {
+                let remedy = remedy::of(entry.mode, &reason);
+                refusals.push(Refusal { reason, remedy });
+            }
+        }
     }
+    let last = refusals.pop().expect("a rung has an entry");
+    // A number is that of a process.
+    let words = |text: &str| text.replace(|letter: char| letter.is_ascii_digit(), "");
+    match refusals.into_iter().next() {
+        Some(first) if words(&first.reason) != words(&last.reason) => Err(Refusal {
+            reason: format!("{}; {}", first.reason, last.reason),
+            remedy: first.remedy.or(last.remedy),
+        }),
+        _ => Err(last),
+    }
+}
+
+/// Does something in a child that has entered the namespaces of a mode.
+fn attempt_in(
+    host: &Host,
+    mode: Mode,
+    tried: impl FnOnce(&Path) -> Result<String, String>,
+) -> Result<String, String> {
+    let state = existing(&host.state);
+    // Who is root inside may be nobody in the state directory.
+    let given = (mode == Mode::Shifted).then(|| attempt::Given::new(state)).transpose()?;
+    let state = given.as_ref().map_or(state, |given| given.path());
+    attempt::in_child(|| enter(mode).and_then(|()| tried(state)))
 }
 
 /// Looks for the features that the ladder is built on.
@@ -234,11 +331,15 @@ fn attempt_mode(host: &Host, mode: Mode) -> Result<Choice, Refusal> {
 /// Must be called with a single thread, outside of the builder's namespace.
 pub fn features(host: &Host) -> Vec<Feature> {
     let state = existing(&host.state);
-    // Where a range cannot be entered, one id shows as well what mounts and namespaces can do.
-    let range = attempt::in_child(|| enter(range_mode()).map(|()| String::new()));
-    let mode = if range.is_ok() { range_mode() } else { Mode::Single };
+    // What mounts and namespaces can do shows in any user namespace, and where there is none, without.
+    let modes: &[Mode] = match range_mode() {
+        Mode::Identity => &[Mode::Identity, Mode::Shifted, Mode::Single, Mode::MountsOnly],
+        _ => &[Mode::Subordinate, Mode::Single],
+    };
+    let enters = |mode: &&Mode| attempt_in(host, **mode, |_| Ok(String::new())).is_ok();
+    let mode = modes.iter().find(enters).copied().unwrap_or(Mode::Single);
     let inside = |name, tried: fn(&Path) -> Result<String, String>| {
-        feature(name, attempt::in_child(|| enter(mode).and_then(|()| tried(state))))
+        feature(name, attempt_in(host, mode, tried))
     };
     let direct =
         |name, tried: fn() -> Result<String, String>| feature(name, attempt::in_child(tried));
@@ -249,9 +350,10 @@ pub fn features(host: &Host) -> Vec<Feature> {
         direct("landlock", attempt::landlock),
         inside("user-namespace", attempt::id_ranges),
         inside("overlay", attempt::overlay),
-        inside("pid-namespace", |_| attempt::command_namespaces()),
+        inside("pid-namespace", |_| attempt::pid_namespace()),
         inside("new-proc", |_| attempt::new_proc()),
         inside("network-namespace", |_| attempt::network_namespace()),
+        inside("host-name", |_| attempt::host_name()),
         inside("pivot-root", attempt::pivot_root),
         feature("chroot", attempt::in_child(|| attempt::changed_root(state))),
     ]

@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode};
 
 use fixture::Fixture;
-use strata_sandbox::enter::{self, Mode};
+use strata_sandbox::enter::{self, Entry, Mode, Processes};
 use strata_sandbox::probe::{self, Choice, Host, Verdict};
 
 /// What the outer process tells the one it starts.
@@ -48,15 +48,20 @@ fn main() -> ExitCode {
             served_paths::make_a_terminal();
             ExitCode::SUCCESS
         }
-        (Some(mode), _) if argument == fixture::VICTIM => fixture::be_the_victim(mode),
-        (Some(mode), Some(MASKED)) => {
-            run_cases(&format!("{mode:?}"), || Fixture::new(mode), cases::WITH_MASKED_PROC)
+        (Some(entry), _) if argument == fixture::VICTIM => fixture::be_the_victim(entry),
+        (Some(entry), Some(MASKED)) => {
+            run_cases(MASKED, || Fixture::new(entry), cases::WITH_MASKED_PROC)
         }
-        (Some(Mode::Single), _) => {
-            let cases = [cases::ALL, faked_ids::ALL].concat();
-            run_cases("Single", || Fixture::new(Mode::Single), &cases)
+        (Some(entry), _) => {
+            let name = format!("{:?}-{:?}", entry.mode, entry.processes);
+            let cases = match entry.processes {
+                Processes::Own => cases::ALL.to_vec(),
+                Processes::Shared => cases::shared(),
+            };
+            let faked = if entry.mode == Mode::Single { faked_ids::ALL } else { &[] };
+            let cases = [cases.as_slice(), faked].concat();
+            run_cases(&name, || Fixture::new(entry), &cases)
         }
-        (Some(mode), _) => run_cases(&format!("{mode:?}"), || Fixture::new(mode), cases::ALL),
         (None, Some(CHANGED_ROOT)) => {
             let cases = [changed_root::ALL, served_paths::ALL].concat();
             run_cases(CHANGED_ROOT, Fixture::in_changed_root, &cases)
@@ -77,7 +82,9 @@ fn run_modes() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut failed = run_probes().is_err();
-    for mode in ["identity", "subordinate", "single", MASKED, CHANGED_ROOT] {
+    let modes =
+        ["identity", "shared", "shifted", "subordinate", "single", "mounts", MASKED, CHANGED_ROOT];
+    for mode in modes {
         let status = Command::new("/proc/self/exe").arg(format!("{ENTER}{mode}")).status();
         failed |= !status.unwrap().success();
     }
@@ -91,8 +98,14 @@ fn run_probes() -> std::thread::Result<()> {
         let host = Host { state: state.path().join("not/made/yet") };
         let candidates = probe::candidates(&host);
         let names: Vec<_> = candidates.iter().map(|candidate| candidate.name).collect();
-        let ladder =
-            ["userns-range", "userns-single", "own-range", "chroot-supervised", "translated"];
+        let ladder = [
+            "userns-range",
+            "own-range",
+            "userns-single",
+            "own-mounts",
+            "chroot-supervised",
+            "translated",
+        ];
         assert_eq!(names, ladder);
         for candidate in &candidates {
             let works = candidate.verdict == Verdict::Works;
@@ -112,12 +125,15 @@ fn run_probes() -> std::thread::Result<()> {
     result
 }
 
-fn enter_as(mode: &str) -> ExitCode {
-    let mode = match mode {
-        "identity" => Mode::Identity,
+fn enter_as(name: &str) -> ExitCode {
+    let (mode, processes) = match name {
+        "identity" => (Mode::Identity, Processes::Own),
+        "shared" => (Mode::Identity, Processes::Shared),
+        "shifted" => (Mode::Shifted, Processes::Own),
+        "mounts" => (Mode::MountsOnly, Processes::Own),
         MASKED => {
             user::mask_proc();
-            Mode::Identity
+            (Mode::Identity, Processes::Shared)
         }
         "subordinate" => {
             if !user::has_mapping_programs() {
@@ -125,15 +141,17 @@ fn enter_as(mode: &str) -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             user::become_ordinary(user::SubordinateIds::Granted);
-            Mode::Subordinate
+            (Mode::Subordinate, Processes::Own)
         }
         _ => {
             user::become_ordinary(user::SubordinateIds::None);
-            Mode::Single
+            (Mode::Single, Processes::Own)
         }
     };
-    let error = enter::enter(mode);
-    println!("skipped: sandbox {mode:?}: needs user namespaces: {error} ({error:?})");
+    // What a builder keeps its state in; the roots of the cases are elsewhere.
+    let state = tempfile::tempdir().unwrap();
+    let error = enter::enter(Entry { mode, processes }, state.path());
+    println!("skipped: sandbox {name}: needs user namespaces: {error} ({error:?})");
     ExitCode::SUCCESS
 }
 

@@ -146,6 +146,23 @@ impl IdMap {
         Self::new(ranges.collect())
     }
 
+    /// Every id that exists here but 0, end to end from 0 on: what a child namespace can have where
+    /// nobody may map user 0.
+    #[must_use]
+    pub fn without_root(&self) -> Self {
+        let mut ranges = Vec::new();
+        let mut inside = 0;
+        for range in &self.ranges {
+            let skipped = u32::from(range.inside == 0);
+            let (outside, count) = (range.inside + skipped, range.count - skipped);
+            if count > 0 {
+                ranges.push(IdRange { inside, outside, count });
+                inside += count;
+            }
+        }
+        Self::new(ranges)
+    }
+
     /// Tells whether an id exists inside.
     pub fn contains(&self, id: u32) -> bool {
         self.ranges.iter().any(|range| id >= range.inside && id - range.inside < range.count)
@@ -288,5 +305,17 @@ mod tests {
     fn identity_keeps_the_ids_that_exist() {
         let map = root_and_subordinate(1000, &[(100_000, 10)]).to_identity();
         assert_eq!(map.to_text(), "0 0 1\n1 1 10\n");
+    }
+
+    #[test]
+    fn without_root_the_others_follow_from_0() {
+        let cases = [
+            (IdMap::new(vec![IdRange { inside: 0, outside: 0, count: 65536 }]), "0 1 65535\n"),
+            (root_and_subordinate(1000, &[(100_000, 10)]), "0 1 10\n"),
+            (IdMap::single(0, 1000), ""),
+        ];
+        for (map, expected) in cases {
+            assert_eq!(map.without_root().to_text(), expected, "{map:?}");
+        }
     }
 }

@@ -7,7 +7,9 @@ mod isolate;
 mod outputs;
 mod work;
 
-use strata_sandbox::Cancel;
+use std::path::Path;
+
+use strata_sandbox::{Cancel, enter};
 
 use crate::args::build::BuildArgs;
 use crate::commands::progress::shown;
@@ -30,10 +32,16 @@ pub(crate) fn run(arguments: &BuildArgs, environment: &Environment) -> Result<()
     let terminal = streams::talk_is_terminal();
     let progress = progress::progress(arguments.progress, environment, terminal)?;
     outputs::check_stdout(&arguments.result.output, progress)?;
-    let user = isolate::invoking_user();
-    let state = state_directory::open(&arguments.state, environment, user)?;
-    let isolation = isolate::enter(arguments, &state.path)?;
-    let wiring = work::Wiring { arguments, environment, state: &state.path, isolation, progress };
+    let state = match enter::state_directory() {
+        Some(path) => path,
+        None => {
+            let user = rustix::process::geteuid().as_raw();
+            let context = Some(Path::new(&arguments.input.context));
+            state_directory::open_beside(&arguments.state, environment, user, context)?.path
+        }
+    };
+    let isolation = isolate::enter(arguments, &state)?;
+    let wiring = work::Wiring { arguments, environment, state: &state, isolation, progress };
     let runtime = crate::runtime()?;
     let result = if arguments.dry_run {
         runtime.block_on(work::dry_run(wiring))

@@ -1,7 +1,6 @@
 //! `strata doctor`: what this host allows.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use serde::Serialize;
 use strata_sandbox::probe::{Candidate, Feature, Host, Verdict, candidates, features};
@@ -11,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::render::unit;
-use crate::settings::state_directory::{self, StateDirectory};
+use crate::settings::state_directory::{self, StateDirectory, file_system};
 use crate::streams;
 
 /// Everything that is found out.
@@ -22,6 +21,8 @@ struct Report {
     platform: String,
     user: u32,
     state_directory: StateFacts,
+    /// The candidate that `--isolation auto` takes.
+    chosen: Option<&'static str>,
     candidates: Vec<Candidate>,
     features: Vec<Feature>,
 }
@@ -40,13 +41,16 @@ pub(crate) fn run(arguments: &DoctorArgs, environment: &Environment) -> Result<(
     let state = state_directory::open(&arguments.state, environment, user)?;
     let host = Host { state: state.path.clone() };
     let uname = rustix::system::uname();
+    let candidates = candidates(&host);
+    let best = candidates.iter().find(|candidate| candidate.verdict == Verdict::Works);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         kernel: uname.release().to_string_lossy().into_owned(),
         platform: crate::settings::build::host_platform().to_string(),
         user,
         state_directory: facts(&state),
-        candidates: candidates(&host),
+        chosen: best.map(|candidate| candidate.name),
+        candidates,
         features: features(&host),
     };
     if arguments.json {
@@ -55,7 +59,7 @@ pub(crate) fn run(arguments: &DoctorArgs, environment: &Environment) -> Result<(
     } else {
         streams::data(&text(&report))?;
     }
-    if report.candidates.iter().any(|candidate| candidate.verdict == Verdict::Works) {
+    if report.chosen.is_some() {
         Ok(())
     } else {
         let message = "this host allows no way to run commands";
@@ -69,26 +73,8 @@ fn facts(state: &StateDirectory) -> StateFacts {
     StateFacts {
         path: state.path.display().to_string(),
         reason: state.reason.to_string(),
-        file_system: file_system(&state.path),
+        file_system: file_system::name(&state.path),
         free_bytes: statistics.map(|found| found.f_bavail.saturating_mul(found.f_frsize)),
-    }
-}
-
-/// The name of a file system by its magic number; the kernel's `magic.h` has them.
-fn file_system(path: &Path) -> String {
-    let Ok(found) = rustix::fs::statfs(path) else { return "unknown".to_owned() };
-    let magic = u32::try_from(found.f_type & 0xffff_ffff).unwrap_or(0);
-    match magic {
-        0xef53 => "ext4".to_owned(),
-        0x5846_5342 => "xfs".to_owned(),
-        0x9123_683e => "btrfs".to_owned(),
-        0x794c_7630 => "overlay".to_owned(),
-        0x0102_1994 => "tmpfs".to_owned(),
-        0x6969 => "nfs".to_owned(),
-        0x6573_5546 => "fuse".to_owned(),
-        0x2fc1_2fc1 => "zfs".to_owned(),
-        0xf2f5_2010 => "f2fs".to_owned(),
-        other => format!("{other:#x}"),
     }
 }
 
@@ -116,7 +102,7 @@ fn write_text(out: &mut String, report: &Report) -> std::fmt::Result {
         let indent = " ".repeat(26);
         match &candidate.verdict {
             Verdict::Works => {
-                for limit in candidate.limits {
+                for limit in &candidate.limits {
                     writeln!(out, "{indent}limit: {limit}")?;
                 }
             }
@@ -128,9 +114,8 @@ fn write_text(out: &mut String, report: &Report) -> std::fmt::Result {
             }
         }
     }
-    let best = report.candidates.iter().find(|one| one.verdict == Verdict::Works);
-    match best {
-        Some(best) => writeln!(out, "`--isolation auto` takes `{}`.", best.name)?,
+    match report.chosen {
+        Some(name) => writeln!(out, "`--isolation auto` takes `{name}`.")?,
         None => writeln!(out, "None works: Dockerfiles with RUN cannot be built here.")?,
     }
     writeln!(out, "\nKernel features:")?;
@@ -160,6 +145,7 @@ mod tests {
                 file_system: "ext4".into(),
                 free_bytes: Some(12_300_000_000),
             },
+            chosen: Some("userns-single"),
             candidates: vec![
                 Candidate {
                     name: "userns-range",
@@ -168,14 +154,14 @@ mod tests {
                         reason: "user 1000 has no range in `/etc/subuid`".into(),
                         remedy: Some("let root run `usermod --add-subuids`".into()),
                     },
-                    limits: &[],
+                    limits: Vec::new(),
                     choice: None,
                 },
                 Candidate {
                     name: "userns-single",
                     description: "a user namespace with one id",
                     verdict: Verdict::Works,
-                    limits: &["files cannot be given to other users"],
+                    limits: vec!["files cannot be given to other users"],
                     choice: None,
                 },
             ],

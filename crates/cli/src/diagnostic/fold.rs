@@ -3,10 +3,11 @@
 use std::error::Error;
 
 use strata_build::ports::PortErrorClass;
-use strata_build::{BuildError, ErrorKind, MissingReason, PlanningError};
+use strata_build::{BuildError, Disk, ErrorKind, MissingReason, PlanningError};
 use strata_dockerfile::{ParseErrors, Source, Span};
 use strata_plan::PlanErrors;
 use strata_registry::RegistryError;
+use strata_rootfs::SnapshotError;
 use strata_sandbox::RunError;
 
 use super::{Diagnostic, Failure};
@@ -59,6 +60,27 @@ pub(crate) fn build_error(error: &BuildError, sources: &[Source]) -> Failure {
     Failure::new(exit_of_build(&error.kind), explained(diagnostic, &error.kind))
 }
 
+const MORE_ROOM: &str =
+    "free some room there, or name a state directory on another disk with `--state-dir`";
+
+/// Tells whether something failed for want of room on a disk.
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let errno = error.downcast_ref::<rustix::io::Errno>();
+        if matches!(io, Some(StorageFull | QuotaExceeded))
+            || matches!(errno, Some(&rustix::io::Errno::NOSPC | &rustix::io::Errno::DQUOT))
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// Adds what only one kind of error knows.
 fn explained(diagnostic: Diagnostic, kind: &ErrorKind) -> Diagnostic {
     match kind {
@@ -75,7 +97,15 @@ fn explained(diagnostic: Diagnostic, kind: &ErrorKind) -> Diagnostic {
             }
             MissingReason::Unknown => diagnostic,
         },
-        ErrorKind::CommandFailed { tail, .. } => Diagnostic { output: tail.clone(), ..diagnostic },
+        ErrorKind::CommandFailed { tail, disk, .. } => {
+            let diagnostic = Diagnostic { output: tail.clone(), ..diagnostic };
+            match disk {
+                Disk::Full => {
+                    diagnostic.noting("the state directory's disk is full").help(MORE_ROOM)
+                }
+                Disk::Roomy => diagnostic,
+            }
+        }
         ErrorKind::NoIsolation { reasons } => {
             Diagnostic { notes: reasons.clone(), ..diagnostic }.help("`strata doctor` tells more")
         }
@@ -84,6 +114,8 @@ fn explained(diagnostic: Diagnostic, kind: &ErrorKind) -> Diagnostic {
         }
         ErrorKind::SshMissing { id } => diagnostic.help(format!("give it with `--ssh {id}`")),
         ErrorKind::Port(error) => diagnostic.helped(error.hint.clone()),
+        ErrorKind::Snapshot(SnapshotError::NoSpace { .. }) => diagnostic.help(MORE_ROOM),
+        other if is_full(other) => diagnostic.help(MORE_ROOM),
         _ => diagnostic,
     }
 }
@@ -186,11 +218,36 @@ mod tests {
     }
 
     #[test]
+    fn full_disk_is_named_whatever_failed_on_it() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let what = || "a file".to_owned();
+        let io = |source| ErrorKind::Io { action: "write", what: what(), source };
+        let command = |disk| ErrorKind::CommandFailed {
+            command: what(),
+            exit: CommandExit::Code(1),
+            tail: Vec::new(),
+            disk,
+        };
+        let space = SnapshotError::NoSpace { directory: "/s".into(), needed: 2, free: 1 };
+        for (kind, expected) in [
+            (io(full()), Some(MORE_ROOM)),
+            (io(std::io::Error::other(full())), Some(MORE_ROOM)),
+            (io(std::io::ErrorKind::NotFound.into()), None),
+            (command(Disk::Full), Some(MORE_ROOM)),
+            (command(Disk::Roomy), None),
+            (ErrorKind::Snapshot(space), Some(MORE_ROOM)),
+        ] {
+            assert_eq!(failure(kind).diagnostics[0].help.as_deref(), expected);
+        }
+    }
+
+    #[test]
     fn failed_command_has_its_code_and_output() {
         let failure = failure(ErrorKind::CommandFailed {
             command: "make".into(),
             exit: CommandExit::Code(2),
             tail: vec!["no rule".into()],
+            disk: Disk::Roomy,
         });
         assert_eq!(failure.exit, Exit::Failed);
         assert_snapshot!(rendered(&failure), @"

@@ -1,5 +1,8 @@
 //! Where working data and the local store go.
 
+pub(crate) mod file_system;
+mod volume;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ pub(crate) enum Reason {
     Home,
     System,
     Temporary,
+    Volume,
 }
 
 impl fmt::Display for Reason {
@@ -33,13 +37,23 @@ impl fmt::Display for Reason {
             Self::DataHome => "in `$XDG_DATA_HOME`",
             Self::Home => "in `$HOME`",
             Self::System => "the place for root",
-            Self::Temporary => "no better place can be written",
+            Self::Temporary => "no better place fits",
+            Self::Volume => "on a volume: no better place fits",
         })
     }
 }
 
+/// What decides about the places besides the options.
+struct Surroundings<'a> {
+    environment: &'a Environment,
+    user: u32,
+    /// Mounted file systems of containers, on which there is room for others' directories too.
+    volumes: Vec<PathBuf>,
+}
+
 /// The directories in question, best first.
-fn candidates(arguments: &StateArgs, environment: &Environment, user: u32) -> Vec<StateDirectory> {
+fn candidates(arguments: &StateArgs, surroundings: &Surroundings<'_>) -> Vec<StateDirectory> {
+    let Surroundings { environment, user, volumes } = surroundings;
     let candidate = |path: PathBuf, reason| StateDirectory { path, reason };
     if let Some(path) = &arguments.state_dir {
         return vec![candidate(path.clone(), Reason::Option)];
@@ -54,11 +68,16 @@ fn candidates(arguments: &StateArgs, environment: &Environment, user: u32) -> Ve
     if let Some(home) = absolute(variable::HOME).filter(|home| home != Path::new("/")) {
         found.push(candidate(home.join(".local/share/strata"), Reason::Home));
     }
-    if user == 0 {
+    if *user == 0 {
         found.push(candidate("/var/lib/strata".into(), Reason::System));
     }
     let temporary = absolute(variable::TMPDIR).unwrap_or_else(|| "/tmp".into());
     found.push(candidate(temporary.join(format!("strata-{user}")), Reason::Temporary));
+    found.extend(
+        volumes
+            .iter()
+            .map(|volume| candidate(volume.join(format!(".strata-{user}")), Reason::Volume)),
+    );
     found
 }
 
@@ -68,8 +87,25 @@ pub(crate) fn open(
     environment: &Environment,
     user: u32,
 ) -> Result<StateDirectory, Failure> {
+    open_beside(arguments, environment, user, None)
+}
+
+/// The same for a build, whose context must not get the directory into it.
+///
+/// Places on an overlay, as a container's own root is, come last: there each layer could not be a
+/// directory of its own.
+pub(crate) fn open_beside(
+    arguments: &StateArgs,
+    environment: &Environment,
+    user: u32,
+    context: Option<&Path>,
+) -> Result<StateDirectory, Failure> {
+    let volumes = volume::all(context);
+    let candidates = candidates(arguments, &Surroundings { environment, user, volumes });
+    let (last, first): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|one| file_system::is_overlay(&one.path));
     let mut refusals = Vec::new();
-    for candidate in candidates(arguments, environment, user) {
+    for candidate in first.into_iter().chain(last) {
         match make(&candidate.path) {
             Ok(()) => {
                 // The process may change its directory; what was given need not be absolute.
@@ -116,20 +152,38 @@ mod tests {
         let all = environment(&[("XDG_DATA_HOME", "/d"), ("HOME", "/h"), ("TMPDIR", "/t")]);
         let cases: [(&StateArgs, &Environment, u32, &[&str]); 6] = [
             (&option, &all, 1, &["s"]),
-            (&none, &all, 1, &["/d/strata", "/h/.local/share/strata", "/t/strata-1"]),
+            (
+                &none,
+                &all,
+                1,
+                &["/d/strata", "/h/.local/share/strata", "/t/strata-1", "/v/.strata-1"],
+            ),
             (
                 &none,
                 &all,
                 0,
-                &["/d/strata", "/h/.local/share/strata", "/var/lib/strata", "/t/strata-0"],
+                &[
+                    "/d/strata",
+                    "/h/.local/share/strata",
+                    "/var/lib/strata",
+                    "/t/strata-0",
+                    "/v/.strata-0",
+                ],
             ),
-            (&none, &environment(&[]), 7, &["/tmp/strata-7"]),
-            (&none, &environment(&[("HOME", "/")]), 7, &["/tmp/strata-7"]),
-            (&none, &environment(&[("XDG_DATA_HOME", "rel"), ("HOME", "")]), 7, &["/tmp/strata-7"]),
+            (&none, &environment(&[]), 7, &["/tmp/strata-7", "/v/.strata-7"]),
+            (&none, &environment(&[("HOME", "/")]), 7, &["/tmp/strata-7", "/v/.strata-7"]),
+            (
+                &none,
+                &environment(&[("XDG_DATA_HOME", "rel"), ("HOME", "")]),
+                7,
+                &["/tmp/strata-7", "/v/.strata-7"],
+            ),
         ];
         for (arguments, environment, user, expected) in cases {
+            let volumes = vec![PathBuf::from("/v")];
+            let surroundings = Surroundings { environment, user, volumes };
             let found: Vec<PathBuf> =
-                candidates(arguments, environment, user).into_iter().map(|one| one.path).collect();
+                candidates(arguments, &surroundings).into_iter().map(|one| one.path).collect();
             let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
             assert_eq!(found, expected);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -16,6 +16,7 @@ use crate::changes::{located, place};
 use crate::error::SnapshotError;
 use crate::scratch::Scratch;
 use crate::snapshotter::BaseLayer;
+use crate::space;
 use crate::state::State;
 use crate::unpack::unpack;
 use crate::writer::{Form, WriteError, Writer};
@@ -38,6 +39,8 @@ pub(super) fn unpack_all(
     state: &State,
     base: Vec<BaseLayer>,
 ) -> Result<Vec<Unpacked>, SnapshotError> {
+    let missing = base.iter().filter(|layer| !at(state, layer.diff_id).exists());
+    space::require(state.unpacked(), missing.map(|layer| layer.size).sum())?;
     let count = base.len();
     let available = thread::available_parallelism().map_or(1, usize::from);
     let threads = count.min(available.min(THREADS));
@@ -72,10 +75,15 @@ pub(super) fn unpack_all(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Where a layer stands, or is to.
+fn at(state: &State, diff_id: DiffId) -> PathBuf {
+    state.unpacked().join(diff_id.0.to_hex())
+}
+
 /// Finds a layer, or unpacks it aside and moves it into place. Whoever comes second waits for the first.
 fn provide(state: &State, layer: BaseLayer) -> Result<Unpacked, SnapshotError> {
     let diff_id = layer.diff_id;
-    let place = state.unpacked().join(diff_id.0.to_hex());
+    let place = at(state, diff_id);
     if let Some(found) = open(&place, diff_id) {
         return Ok(found);
     }

@@ -21,6 +21,7 @@ use crate::error::SnapshotError;
 use crate::owners::Owners;
 use crate::scratch::Scratch;
 use crate::snapshotter::{BaseLayer, Workspace};
+use crate::space;
 use crate::state::State;
 use crate::unpack::{put, unpack};
 use crate::writer::{Form, WriteError, Writer};
@@ -55,6 +56,7 @@ impl WalkWorkspace {
     }
 
     pub(super) fn new(state: Arc<State>, base: Vec<BaseLayer>) -> Result<Self, SnapshotError> {
+        space::require(state.work(), base.iter().map(|layer| layer.size).sum())?;
         let mut workspace = Self::empty(state, RandomState::new())?;
         workspace.commit(&ChangeSet::default(), &DiskContents)?;
         for layer in base {

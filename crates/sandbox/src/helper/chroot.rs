@@ -11,10 +11,10 @@
 //! runs as root can still send signals: one that kills its parent ends the run with an error, and then
 //! the guardian inherits what is left and kills it.
 
-mod descendants;
+pub(super) mod descendants;
 mod network;
 
-pub(crate) use descendants::below as descendants;
+pub(crate) use descendants::below;
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;

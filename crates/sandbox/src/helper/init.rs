@@ -12,9 +12,10 @@ use rustix::process::{
 use strata_sys::process::{self, Fork};
 
 use super::supervision::Supervision;
-use super::{answer, failed, program, setup, world};
+use super::{answer, failed, program, settle, setup};
+use crate::enter::Processes;
 use crate::message::Answer;
-use crate::{Command, Exit, Network, RunError};
+use crate::{Command, Exit, RunError};
 
 /// `supervisor` ends when the supervisor does.
 pub(super) fn main(
@@ -45,12 +46,7 @@ fn run(
         // It died before the line above could tie them.
         process::exit_now(1);
     }
-    rustix::system::sethostname(command.hostname.as_bytes())
-        .map_err(|errno| failed("set the host name", errno))?;
-    if command.network == Network::None {
-        process::bring_loopback_up().map_err(setup)?;
-    }
-    world::build(command)?;
+    settle(command, Processes::Own)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|errno| failed("hide the init process", errno))?;
     match process::fork().map_err(setup)? {

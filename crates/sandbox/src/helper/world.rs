@@ -13,6 +13,7 @@ use strata_sys::mount::{self, Attributes, Depth, Detached, MountError};
 use strata_sys::{Dir, PathError, Root};
 
 use super::{broken, failed};
+use crate::enter::Processes;
 use crate::mount_points::{MountPoints, Want};
 use crate::{Command, Mount, Network, RunError, hosts};
 
@@ -52,7 +53,7 @@ const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "pr
 const TTY_GROUP: u32 = 5;
 
 /// Builds the world of `command` and makes it this process's own.
-pub(super) fn build(command: &Command) -> Result<(), RunError> {
+pub(super) fn build(command: &Command, processes: Processes) -> Result<(), RunError> {
     let opened =
         |error: PathError| RunError::Root { path: command.root.clone(), source: error.source };
     // `pivot_root` wants a mount, and the mount must not hand anything on.
@@ -61,7 +62,7 @@ pub(super) fn build(command: &Command) -> Result<(), RunError> {
         .and_then(|()| tree.attach_at(&command.root))
         .map_err(|error| refused("the root", b"/", error))?;
     let root = Root::open(&command.root).map_err(opened)?;
-    let world = World { root: &root, command };
+    let world = World { root: &root, command, processes };
     let files = world.files()?;
     world.proc()?;
     world.dev()?;
@@ -123,6 +124,7 @@ impl<'a> Wanted<'a> {
 struct World<'a> {
     root: &'a Root,
     command: &'a Command,
+    processes: Processes,
 }
 
 impl World<'_> {
@@ -151,15 +153,18 @@ impl World<'_> {
 
     fn proc(&self) -> Result<(), RunError> {
         let target = b"proc";
-        match Detached::new("proc", &[], restrictions()) {
-            Ok(proc) => attach(self, &proc, "proc", target, Want::PlainDirectory)?,
-            // Where the host's own is masked, the kernel allows no other; the command sees that one,
-            // with its masks and with the host's processes, which it has no power over.
-            Err(error) if is_denied(error.source) => {
-                let proc = bind(Path::new("/proc"), "proc")?;
-                attach(self, &proc, "the host's proc", target, Want::PlainDirectory)?;
+        match self.processes {
+            Processes::Own => {
+                let proc = Detached::new("proc", &[], restrictions())
+                    .map_err(|error| refused("proc", target, error))?;
+                attach(self, &proc, "proc", target, Want::PlainDirectory)?;
             }
-            Err(error) => return Err(refused("proc", target, error)),
+            // Where the builder's own is masked, the kernel allows no other. The command sees that one,
+            // with its masks and with the builder's processes.
+            Processes::Shared => {
+                let proc = bind(Path::new("/proc"), "proc")?;
+                attach(self, &proc, "the builder's proc", target, Want::PlainDirectory)?;
+            }
         }
         self.protect("proc/")
     }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
@@ -15,7 +15,7 @@ use strata_sys::process::{self, Fork, UnshareFlags};
 use strata_sys::seccomp::Action;
 use strata_sys::{Dir, Node, kernel};
 
-use crate::enter::chain;
+use crate::enter::{Processes, chain, hand_over};
 
 /// Runs an attempt in a forked child, and gives back what it found or why it failed.
 pub(super) fn in_child(attempt: impl FnOnce() -> Result<String, String>) -> Result<String, String> {
@@ -77,18 +77,38 @@ pub(super) fn overlay(state: &Path) -> Result<String, String> {
     used.and(detached).map(|()| format!("works on `{}`", state.display()))
 }
 
-/// Makes the namespaces that every command gets.
-pub(super) fn command_namespaces() -> Result<String, String> {
-    let flags =
-        UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+/// Does what a command's helper does before the command: makes its namespaces, mounts file systems of
+/// the kernel, and changes the root directory.
+pub(super) fn world(state: &Path, processes: Processes) -> Result<String, String> {
+    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    flags.set(UnshareFlags::NEWPID, processes == Processes::Own);
     process::unshare(flags).map_err(|error| chain(&error))?;
     in_child(|| {
-        if rustix::process::getpid().is_init() {
-            Ok("works".into())
-        } else {
-            Err("a child in a new pid namespace is not its first process".into())
-        }
+        let proc = match processes {
+            Processes::Own => Detached::new("proc", &[], Attributes::empty())
+                .map_err(|error| format!("{} in a new pid namespace", chain(&error)))?,
+            Processes::Shared => Detached::bind(Path::new("/proc"), Depth::Recursive)
+                .map_err(|error| chain(&error))?,
+        };
+        let memory = Detached::new("tmpfs", &[], Attributes::empty());
+        memory
+            .and_then(|memory| {
+                strata_sys::mount::make_all_private()?;
+                memory.attach_at(state)?;
+                proc.attach_at(state)
+            })
+            .map_err(|error| chain(&error))?;
+        let root = Dir::open(state).map_err(|error| chain(&error))?;
+        change_root(root.as_fd()).map_err(|error| chain(&error))?;
+        fs::read_to_string("/self/stat")
+            .map(|_| "works".into())
+            .map_err(|error| io("read", Path::new("/proc/self/stat"), &error))
     })
+}
+
+pub(super) fn pid_namespace() -> Result<String, String> {
+    process::unshare(UnshareFlags::NEWPID).map_err(|error| chain(&error))?;
+    in_child(|| Ok("works".into()))
 }
 
 /// Mounts a procfs of a new pid namespace.
@@ -97,8 +117,15 @@ pub(super) fn new_proc() -> Result<String, String> {
     in_child(|| {
         Detached::new("proc", &[], Attributes::empty())
             .map(|_| "works".into())
-            .map_err(|error| format!("{}; commands see the host's", chain(&error)))
+            .map_err(|error| format!("{}; commands see this container's", chain(&error)))
     })
+}
+
+pub(super) fn host_name() -> Result<String, String> {
+    process::unshare(UnshareFlags::NEWUTS).map_err(|error| chain(&error))?;
+    rustix::system::sethostname(b"strata")
+        .map(|()| "works".into())
+        .map_err(|errno| format!("cannot set a host name: {}", text(errno)))
 }
 
 pub(super) fn network_namespace() -> Result<String, String> {
@@ -220,6 +247,24 @@ impl Drop for Scratch {
         if let Err(error) = self.parent.remove_all(&self.name) {
             tracing::debug!(path = %self.path.display(), %error, "a directory of a probe stays");
         }
+    }
+}
+
+/// A directory beside the state that belongs to who is root in a namespace without user 0.
+pub(super) struct Given(Scratch);
+
+impl Given {
+    /// Beside, and not in, the state directory, which is closed to others until it is given away.
+    pub(super) fn new(state: &Path) -> Result<Self, String> {
+        let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+        let parent = state.parent().filter(|parent| device(parent) == device(state));
+        let scratch = Scratch::new(parent.unwrap_or(state))?;
+        hand_over(&scratch.path).map_err(|error| chain(&error))?;
+        Ok(Self(scratch))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0.path
     }
 }
 

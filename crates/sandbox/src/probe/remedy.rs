@@ -6,6 +6,9 @@ use crate::enter::Mode;
 /// Looks at the settings that are known to forbid user namespaces, then at the reason.
 pub(super) fn of(mode: Mode, reason: &str) -> Option<String> {
     let is = |path: &str, value: &str| setting(path).is_some_and(|found| found == value);
+    if mode == Mode::MountsOnly {
+        return without_user_namespace(reason).map(str::to_owned);
+    }
     if is("/proc/sys/user/max_user_namespaces", "0") {
         return Some("set the sysctl `user.max_user_namespaces` above 0".into());
     }
@@ -39,8 +42,19 @@ pub(super) fn of_chroot(reason: &str) -> Option<String> {
     known.map(|(_, remedy)| (*remedy).to_owned())
 }
 
+fn without_user_namespace(reason: &str) -> Option<&'static str> {
+    reason.contains("NEWNS").then_some(
+        "allow the capability `SYS_ADMIN`, with a seccomp profile that follows it; another rung asks for less",
+    )
+}
+
 fn by_reason(reason: &str) -> Option<&'static str> {
-    const KNOWN: [(&str, &str); 5] = [
+    const KNOWN: [(&str, &str); 7] = [
+        (
+            "in a new pid namespace",
+            "leave `/proc` unmasked (in Kubernetes `procMount: Unmasked`, in Podman `--security-opt unmask=ALL`)",
+        ),
+        ("uid_map", "allow the capabilities `SETUID`, `SETGID` and `SETFCAP`"),
         (
             "/etc/sub",
             "add a range for this user: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`",

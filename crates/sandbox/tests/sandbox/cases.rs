@@ -53,6 +53,42 @@ pub(crate) const ALL: &[(&str, Case)] = &[
 pub(crate) const WITH_MASKED_PROC: &[(&str, Case)] =
     &[("a_masked_proc_is_passed_on_with_its_masks", a_masked_proc_is_passed_on_with_its_masks)];
 
+/// The cases for commands that see the builder's processes.
+pub(crate) fn shared() -> Vec<(&'static str, Case)> {
+    let mut cases = ALL.to_vec();
+    cases.retain(|(name, _)| *name != "processes_see_only_themselves");
+    cases.push((
+        "processes_of_the_builder_are_out_of_reach",
+        processes_of_the_builder_are_out_of_reach,
+    ));
+    cases.push((
+        "orphans_are_reaped_while_the_command_runs",
+        orphans_are_reaped_while_the_command_runs,
+    ));
+    cases
+}
+
+fn processes_of_the_builder_are_out_of_reach(fixture: &Fixture) {
+    assert_eq!(
+        fixture.stdout("test -d /proc/$$ && readlink /proc/self/exe; hostname"),
+        "/bin/busybox\nbox\n"
+    );
+    let builder = std::process::id();
+    for file in ["exe", "root", "cwd", "fd/0"] {
+        let script = format!("readlink /proc/{builder}/{file} || echo denied");
+        assert_eq!(fixture.run(&fixture.script(&script)).stdout, "denied\n", "{file}");
+    }
+    let done = fixture.run(&fixture.script(&format!("cat /proc/{builder}/environ || echo denied")));
+    assert_eq!(done.stdout, "denied\n");
+}
+
+fn orphans_are_reaped_while_the_command_runs(fixture: &Fixture) {
+    // Each inner shell loses its parent and ends; whoever inherits it must take leave of it.
+    let script = "for i in 1 2 3; do (true & echo $! >> /orphans); done; \
+                  while read pid; do while [ -d /proc/$pid ]; do :; done; done < /orphans; echo gone";
+    assert_eq!(fixture.stdout(script), "gone\n");
+}
+
 fn a_masked_proc_is_passed_on_with_its_masks(fixture: &Fixture) {
     let seen = fixture.stdout(
         "readlink /proc/self/exe; ls /proc/fs | wc -l; cat /proc/keys; echo x > /dev/stdout",
@@ -95,7 +131,7 @@ fn output_arrives_while_the_command_runs(fixture: &Fixture) {
     let mut command = fixture.script("echo first; echo $(cat /run/fifo)");
     command.mounts.push(mount);
     let mut seen = Vec::new();
-    let isolation = strata_sandbox::probe::isolation(fixture.mode);
+    let isolation = strata_sandbox::probe::isolation(fixture.entry).unwrap();
     let outcome = isolation.run(&command, &Cancel::new().unwrap(), &mut |stream, bytes| {
         seen.push((stream, String::from_utf8(bytes.to_vec()).unwrap()));
         if bytes == b"first\n" {
@@ -171,7 +207,7 @@ fn another_user_has_no_capabilities(fixture: &Fixture) {
     let mut command = fixture.script("id -u; id -g; id -G; grep CapEff /proc/self/status");
     command.user = User { uid: 33, gid: 34, groups: vec![35, 34] };
     let done = fixture.run(&command);
-    if fixture.mode == Mode::Single {
+    if fixture.entry.mode == Mode::Single {
         let error = RunError::IdNotMapped { what: "group".into(), id: 35 };
         assert_eq!(done.result, Err(error));
     } else {
@@ -288,7 +324,7 @@ pub(crate) fn limits_are_set(fixture: &Fixture) {
 
 pub(crate) fn owners_are_real(fixture: &Fixture) {
     let done = fixture.run(&fixture.script("touch /f && chown 33:34 /f && stat -c '%u %g' /f"));
-    let expected = if fixture.mode == Mode::Single { "" } else { "33 34\n" };
+    let expected = if fixture.entry.mode == Mode::Single { "" } else { "33 34\n" };
     assert_eq!(done.stdout, expected);
 }
 
@@ -356,7 +392,7 @@ pub(crate) fn cancel_kills_at_once(fixture: &Fixture) {
 
 fn endless_output_can_be_cancelled(fixture: &Fixture) {
     let cancel = Cancel::new().unwrap();
-    let isolation = strata_sandbox::probe::isolation(fixture.mode);
+    let isolation = strata_sandbox::probe::isolation(fixture.entry).unwrap();
     let command = fixture.command(&["cat", "/dev/zero"]);
     let result = isolation.run(&command, &cancel, &mut |_, _| cancel.cancel());
     assert_eq!(result, Err(RunError::Cancelled));

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, Stdio};
 
-use strata_sandbox::enter::Mode;
+use strata_sandbox::enter::{Entry, Mode, Processes};
 use strata_sandbox::{
     Cancel, Chroot, Command, Exit, Isolation, Mount, Namespaces, Network, Outcome, RunError,
     Stream, User,
@@ -25,7 +25,7 @@ pub(crate) fn has_busybox() -> bool {
 
 pub(crate) struct Fixture {
     /// What the builder entered; in a changed root all ids are there, as in the first.
-    pub(crate) mode: Mode,
+    pub(crate) entry: Entry,
     isolation: Box<dyn Isolation>,
     pub(crate) directory: tempfile::TempDir,
     pub(crate) root: PathBuf,
@@ -49,15 +49,16 @@ impl Done {
 }
 
 impl Fixture {
-    pub(crate) fn new(mode: Mode) -> Self {
-        Self::with(mode, Box::new(Namespaces::new(mode)))
+    pub(crate) fn new(entry: Entry) -> Self {
+        Self::with(entry, Box::new(Namespaces::new(entry).unwrap()))
     }
 
     pub(crate) fn in_changed_root() -> Self {
-        Self::with(Mode::Identity, Box::new(Chroot::new().unwrap()))
+        let entry = Entry { mode: Mode::Identity, processes: Processes::Shared };
+        Self::with(entry, Box::new(Chroot::new().unwrap()))
     }
 
-    fn with(mode: Mode, isolation: Box<dyn Isolation>) -> Self {
+    fn with(entry: Entry, isolation: Box<dyn Isolation>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("root");
         fs::create_dir_all(root.join("bin")).unwrap();
@@ -72,7 +73,7 @@ impl Fixture {
         for applet in applets {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
-        Self { mode, isolation, directory, root }
+        Self { entry, isolation, directory, root }
     }
 
     pub(crate) fn isolation(&self) -> &dyn Isolation {
@@ -170,9 +171,9 @@ impl Fixture {
 }
 
 /// Runs a script with the fifo of another process's fixture, and waits to be killed.
-pub(crate) fn be_the_victim(mode: Mode) -> ExitCode {
+pub(crate) fn be_the_victim(entry: Entry) -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(2).collect();
-    let own = Fixture::new(mode);
+    let own = Fixture::new(entry);
     let directory = Path::new(&arguments[0]);
     let mut command = own.script(arguments[1].to_str().unwrap());
     command.root = directory.join("root");

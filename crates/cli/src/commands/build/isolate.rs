@@ -17,8 +17,9 @@ pub(super) type Chosen = Result<Arc<dyn Isolation>, Vec<String>>;
 /// Chooses, enters and starts the program again; returns in the program that runs inside, or where
 /// there is nothing to enter. A Dockerfile without RUN builds there too.
 pub(super) fn enter(arguments: &BuildArgs, state: &Path) -> Result<Chosen, Failure> {
-    if let Some(mode) = enter::inside() {
-        return Ok(Ok(Arc::from(probe::isolation(mode))));
+    if let Some(entry) = enter::inside() {
+        let isolation = probe::isolation(entry).map_err(|error| cannot_isolate(&error))?;
+        return Ok(Ok(Arc::from(isolation)));
     }
     if arguments.dry_run {
         return Ok(Err(Vec::new()));
@@ -31,13 +32,13 @@ pub(super) fn enter(arguments: &BuildArgs, state: &Path) -> Result<Chosen, Failu
         },
         name => named(name, &probe::candidates(&host))?,
     };
-    let mode = match choice {
-        Choice::Enter(mode) => mode,
+    let entry = match choice {
+        Choice::Enter(entry) => entry,
         Choice::Chroot => return changed_root().map(Ok),
     };
     // Does not return when it works.
-    let error = enter::enter(mode);
-    let message = "cannot enter a user namespace";
+    let error = enter::enter(entry, state);
+    let message = "cannot enter namespaces";
     let diagnostic = Diagnostic::error(message).caused_by(Some(&error));
     Err(Failure::new(Exit::Host, diagnostic.help("`strata doctor` says what this host allows")))
 }
@@ -45,11 +46,13 @@ pub(super) fn enter(arguments: &BuildArgs, state: &Path) -> Result<Chosen, Failu
 /// Files of an image get the modes that it says, whatever the umask of whoever started the program.
 fn changed_root() -> Result<Arc<dyn Isolation>, Failure> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let isolation = Chroot::new().map_err(|error| {
-        let diagnostic = Diagnostic::error("cannot isolate commands").caused_by(Some(&error));
-        Failure::new(Exit::Host, diagnostic)
-    })?;
+    let isolation = Chroot::new().map_err(|error| cannot_isolate(&error))?;
     Ok(Arc::new(isolation))
+}
+
+fn cannot_isolate(error: &dyn std::error::Error) -> Failure {
+    let diagnostic = Diagnostic::error("cannot isolate commands").caused_by(Some(error));
+    Failure::new(Exit::Host, diagnostic)
 }
 
 fn named(name: &str, candidates: &[Candidate]) -> Result<Choice, Failure> {
@@ -83,47 +86,12 @@ fn reason(candidate: &Candidate) -> String {
     }
 }
 
-/// The user who started the program, also inside its own namespace: the choice of the state
-/// directory must be the same on both sides.
-pub(super) fn invoking_user() -> u32 {
-    let effective = rustix::process::geteuid().as_raw();
-    if enter::inside().is_none() {
-        return effective;
-    }
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    outside(&map, effective).unwrap_or(effective)
-}
-
-/// What an id is outside, by the text of a `uid_map`: lines of `inside outside length`.
-fn outside(map: &str, id: u32) -> Option<u32> {
-    map.lines().find_map(|line| {
-        let mut fields = line.split_whitespace().map(str::parse::<u32>);
-        let (first, outside, length) =
-            (fields.next()?.ok()?, fields.next()?.ok()?, fields.next()?.ok()?);
-        let offset = id.checked_sub(first)?;
-        (offset < length).then(|| outside.checked_add(offset))?
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn id_is_found_outside() {
-        let range = "         0       1000          1\n         1     100000      65536\n";
-        for (map, id, expected) in [
-            (range, 0, Some(1000)),
-            (range, 2, Some(100_001)),
-            (range, 65_537, None),
-            ("0 0 4294967295\n", 7, Some(7)),
-            ("", 0, None),
-        ] {
-            assert_eq!(outside(map, id), expected, "{map:?} {id}");
-        }
-    }
-
-    const SINGLE: Choice = Choice::Enter(enter::Mode::Single);
+    const SINGLE: Choice =
+        Choice::Enter(enter::Entry { mode: enter::Mode::Single, processes: enter::Processes::Own });
 
     #[test]
     fn isolation_is_chosen_by_name() {
@@ -131,7 +99,7 @@ mod tests {
             name,
             description: "",
             verdict,
-            limits: &[],
+            limits: Vec::new(),
             choice,
         };
         let refused = Verdict::Unsupported { reason: "no".into(), remedy: None };

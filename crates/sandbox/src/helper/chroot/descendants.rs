@@ -10,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
 
 /// Kills all descendants of this process and waits for their ends.
-pub(super) fn kill() -> Result<(), Errno> {
+pub(in crate::helper) fn kill() -> Result<(), Errno> {
     // Nearly always there are none, and a look through procfs takes longer than the run's start.
     if !reap(WaitOptions::NOHANG)? {
         return Ok(());

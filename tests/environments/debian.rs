@@ -1,0 +1,214 @@
+//! Real images: a Debian root and what Dockerfiles do with it, in every environment.
+//!
+//! This takes minutes and downloads packages, so it runs when it is asked for, and writes what it finds to
+//! `docs/environments.md`:
+//!
+//! ```text
+//! cargo test --test strata -- --ignored environments
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::runc::{Container, Net};
+use super::table::{ENVIRONMENTS, Environment};
+use super::{diff_ids, found_by_doctor, text};
+use crate::debian::surroundings;
+use crate::distribution::DockerRegistry;
+use crate::requirement::{NOTHING, Need, package_host, require};
+
+const NEEDS: &[Need] = &[
+    Need::Root,
+    Need::Program("runc"),
+    Need::StaticBusybox,
+    Need::Network,
+    Need::Program("docker-registry"),
+    Need::Program("mmdebstrap"),
+];
+
+const CHECKS: &str = include_str!("checks.sh");
+
+/// How a line of a check begins.
+const CHECKED: &str = "CHECKED|";
+
+const DOCKERFILE: &str = "\
+ARG BASE
+FROM ${BASE}
+ARG PACKAGE_HOST
+RUN --mount=type=bind,target=/context bash /context/checks.sh
+RUN test -e /srv/checks/first
+";
+
+/// What comes out the same wherever it is built.
+const ALIKE: &str = "\
+ARG BASE
+FROM ${BASE}
+RUN useradd --create-home --uid 1500 one && mkdir /srv/d && for id in 1 33 1000 60000; do \\
+    echo $id > /srv/d/$id; chown $id:one /srv/d/$id; done; ln /srv/d/1 /srv/d/linked; chmod 4755 /srv/d/33
+RUN rm -r /usr/share/doc && mkdir /usr/share/doc && mv /etc/skel /etc/other && mkfifo -m 600 /srv/pipe
+COPY --chown=one:daemon checks.sh /srv/
+RUN perl -e 'my ($file, $name, $value) = (\"/srv/checks.sh\", \"security.capability\", pack(\"V5\", 0x2000001, 0x2000, 0, 0, 0)); \\
+    syscall(188, $file, $name, $value, 20, 0) == 0 or die $!'
+USER one
+RUN echo mine > /tmp/mine
+";
+
+/// What was found in an environment.
+struct Column {
+    environment: Environment,
+    chosen: Option<String>,
+    /// Of each check, and why it failed.
+    checks: BTreeMap<String, Option<String>>,
+    /// Why there is no image.
+    failure: Option<String>,
+    /// The diff ids of what must be alike, or why there are none.
+    alike: Result<Vec<String>, String>,
+}
+
+fn build(
+    container: &Container,
+    base: &str,
+    dockerfile: &str,
+    layout: &str,
+) -> Result<Result<String, String>> {
+    container.write("Dockerfile", dockerfile)?;
+    container.write("checks.sh", CHECKS)?;
+    container.give_away()?;
+    let host = package_host().context("there is a network")?;
+    let mut arguments: Vec<String> =
+        ["/bin/strata", "build", "--progress=plain", "--no-cache"].map(str::to_owned).into();
+    arguments.push(format!("--build-arg=BASE={base}"));
+    arguments.push(format!("--build-arg=PACKAGE_HOST={host}"));
+    arguments.push(format!("--output=type=oci,dest=/volume/out/{layout}"));
+    arguments.extend(surroundings());
+    arguments.push("/volume/context".to_owned());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = container.run(&arguments)?;
+    let said = text(&output.stderr).into_owned();
+    if output.status.success() {
+        return Ok(Ok(said));
+    }
+    let error = said.lines().find(|line| line.starts_with("error: ")).unwrap_or("no error");
+    Ok(Err(format!("{}\n{said}", error.trim_start_matches("error: "))))
+}
+
+/// Reads the lines of checks out of a build's talk: `#3 12.345 CHECKED|name|works|`.
+fn checks(said: &str) -> BTreeMap<String, Option<String>> {
+    let check = |line: &str| {
+        let mut fields = line.split_once(CHECKED)?.1.split('|');
+        let (name, result, reason) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((name.to_owned(), (result != "works").then(|| reason.to_owned())))
+    };
+    said.lines().filter_map(check).collect()
+}
+
+fn column(environment: Environment, base: &str) -> Result<Column> {
+    let container = Container::new(environment, Net::Machine)?;
+    container.give_away()?;
+    container.assert_environment()?;
+    let (_, chosen, _) = found_by_doctor(&container)?;
+    let before = container.written()?;
+    let built = build(&container, base, DOCKERFILE, "checks")?;
+    let alike = build(&container, base, ALIKE, "alike")?
+        .map_err(|error| error.lines().next().unwrap_or_default().to_owned())
+        .and_then(|_| diff_ids(&container.layout("alike")).map_err(|error| error.to_string()));
+    assert_eq!(container.written()?, before, "{}: the container changed", environment.name);
+    let (Ok(said) | Err(said)) = &built;
+    let failure = built.as_ref().err().and_then(|error| error.lines().next().map(str::to_owned));
+    Ok(Column { environment, chosen, checks: checks(said), failure, alike })
+}
+
+fn names() -> Vec<&'static str> {
+    let line = |line: &'static str| line.strip_prefix("check '")?.split('\'').next();
+    CHECKS.lines().filter_map(line).collect()
+}
+
+fn page(columns: &[Column]) -> Result<String, std::fmt::Error> {
+    let mut page = String::from(
+        "<!-- Written by `cargo test --test strata -- --ignored environments`. -->\n\n\
+         # Environments\n\n\
+         What was found when Debian images were built in containers that allow little, by the static program alone and \
+         started by runc with exactly the settings that `tests/environments/table.rs` states. `strata doctor` says the \
+         same about the place where it runs.\n\n\
+         | environment | what it is | commands run in |\n|---|---|---|\n",
+    );
+    for Column { environment, chosen, .. } in columns {
+        let chosen =
+            chosen.as_ref().map_or("nothing: no RUN".to_owned(), |name| format!("`{name}`"));
+        writeln!(page, "| {} | {} | {chosen} |", environment.name, environment.description)?;
+    }
+    page.push_str("\n## What commands can do\n\n");
+    let with_run: Vec<&Column> = columns.iter().filter(|column| column.chosen.is_some()).collect();
+    page.push_str("| check |");
+    for column in &with_run {
+        write!(page, " {} |", column.environment.name)?;
+    }
+    writeln!(page, "\n|---|{}", "---|".repeat(with_run.len()))?;
+    let mut reasons: Vec<String> = Vec::new();
+    for name in names() {
+        write!(page, "| {name} |")?;
+        for column in &with_run {
+            match column.checks.get(name) {
+                Some(None) => page.push_str(" yes |"),
+                Some(Some(reason)) => {
+                    let reason = format!("`{name}`: {reason}");
+                    let known = reasons.iter().position(|one| *one == reason);
+                    let number = known.unwrap_or_else(|| {
+                        reasons.push(reason);
+                        reasons.len() - 1
+                    });
+                    write!(page, " no ({}) |", number + 1)?;
+                }
+                None => page.push_str(" not tried |"),
+            }
+        }
+        page.push('\n');
+    }
+    page.push_str("| the same image |");
+    let expected = columns.iter().find_map(|column| column.alike.as_ref().ok());
+    for column in &with_run {
+        match &column.alike {
+            Ok(ids) if Some(ids) == expected => page.push_str(" yes |"),
+            Ok(_) => page.push_str(" another |"),
+            Err(reason) => write!(page, " no: {reason} |")?,
+        }
+    }
+    page.push_str("\n\n");
+    for (number, reason) in (1..).zip(&reasons) {
+        writeln!(page, "{number}. {reason}")?;
+    }
+    page.push_str("\n## Where an image could not be built\n\n");
+    for Column { environment, failure, .. } in columns {
+        if let Some(failure) = failure {
+            writeln!(page, "- {}: {failure}", environment.name)?;
+        }
+    }
+    Ok(page)
+}
+
+#[test]
+#[ignore = "takes minutes, and downloads packages"]
+fn debian_images_in_every_environment() -> Result<()> {
+    if !require(NEEDS) {
+        return Ok(());
+    }
+    let registry = DockerRegistry::start_with_debian()?;
+    let base = registry.reference("debian:minbase");
+    let mut columns = Vec::new();
+    for environment in ENVIRONMENTS {
+        columns.push(column(environment, &base).with_context(|| environment.name)?);
+        let page = page(&columns)?;
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+        fs::write(directory.join("environments.md"), page)?;
+    }
+    // A way that works runs its checks to the end, whatever they find.
+    let broken =
+        columns.iter().filter(|column| column.chosen.is_some() && column.failure.is_some());
+    let broken: Vec<String> = broken.map(|column| column.environment.name.to_owned()).collect();
+    assert_eq!(broken, NOTHING);
+    Ok(())
+}
