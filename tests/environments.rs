@@ -32,7 +32,9 @@ RUN ["/bin/busybox", "--install", "-s", "/bin"]
 RUN mkdir -p /srv/data && echo one > /srv/data/file
 RUN (sleep 1000 &) ; (setsid sleep 1000 &) ; echo discarded > /dev/null && head -c 10 /dev/zero > /srv/zeroes
 RUN ln /srv/data/file /srv/linked && chmod 4750 /srv/zeroes && mkfifo /srv/fifo && rm /etc/group
-RUN echo gone > /etc/hosts; test -s /etc/resolv.conf && grep -q localhost /etc/hosts || true
+RUN grep -q "^10.0.0.7.*db" /etc/hosts && grep -q localhost /etc/hosts && test -s /etc/resolv.conf \
+    && test "$(cat /etc/hostname)" = buildkitsandbox
+RUN echo gone > /etc/hosts; echo gone > /etc/resolv.conf; rm -f /etc/hostname; true
 RUN --network=none nc -w 1 127.0.0.1 9 2>/srv/refused; test -s /srv/refused && rm /srv/refused
 RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch \
     --mount=type=bind,source=passwd,target=/bound \
@@ -49,7 +51,7 @@ WORKDIR /home/somebody
 RUN id -un > name && test "$(stat -c %U name)" = somebody
 "#;
 
-const WITHOUT_RUN: &str = r#"FROM scratch AS first
+const WITHOUT_RUN: &str = r"FROM scratch AS first
 COPY --chown=7:8 passwd /etc/
 ADD archive.tar /unpacked/
 FROM scratch
@@ -58,7 +60,7 @@ COPY --chown=root:1234 --chmod=4755 busybox /bin/busybox
 WORKDIR /srv/work
 ENV A=b
 USER 1000:2000
-"#;
+";
 
 fn has_one_user(rung: &str) -> bool {
     rung == "userns-single"
@@ -100,6 +102,7 @@ fn arguments(place: &str, rung: &str, layout: &str) -> Vec<String> {
         format!("--isolation={rung}"),
         format!("--secret=id=token,src={place}/context/token"),
         format!("--output=type=oci,dest={place}/out/{layout}"),
+        "--add-host=db:10.0.0.7".to_owned(),
         "--no-cache".to_owned(),
         "--progress=plain".to_owned(),
         format!("{place}/context"),

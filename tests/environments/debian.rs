@@ -49,7 +49,7 @@ ARG BASE
 FROM ${BASE}
 RUN useradd --create-home --uid 1500 one && mkdir /srv/d && for id in 1 33 1000 60000; do \\
     echo $id > /srv/d/$id; chown $id:one /srv/d/$id; done; ln /srv/d/1 /srv/d/linked; chmod 4755 /srv/d/33
-RUN rm -r /usr/share/doc && mkdir /usr/share/doc && mv /etc/skel /etc/other && mkfifo -m 600 /srv/pipe
+RUN rm -r /usr/share/doc && mkdir /usr/share/doc && mv /etc/skel /etc/other && mkfifo /srv/pipe && chmod 600 /srv/pipe
 COPY --chown=one:daemon checks.sh /srv/
 RUN perl -e 'my ($file, $name, $value) = (\"/srv/checks.sh\", \"security.capability\", pack(\"V5\", 0x2000001, 0x2000, 0, 0, 0)); \\
     syscall(188, $file, $name, $value, 20, 0) == 0 or die $!'
@@ -60,7 +60,6 @@ RUN echo mine > /tmp/mine
 /// What was found in an environment.
 struct Column {
     environment: Environment,
-    chosen: Option<String>,
     /// Of each check, and why it failed.
     checks: BTreeMap<String, Option<String>>,
     /// Why there is no image.
@@ -92,8 +91,16 @@ fn build(
     if output.status.success() {
         return Ok(Ok(said));
     }
-    let error = said.lines().find(|line| line.starts_with("error: ")).unwrap_or("no error");
-    Ok(Err(format!("{}\n{said}", error.trim_start_matches("error: "))))
+    Ok(Err(said))
+}
+
+/// The error in a build's talk, with the last thing that the command said.
+fn reason(said: &str) -> String {
+    let error = said.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("no error");
+    let last = said.lines().take_while(|line| !line.starts_with("error: "));
+    let last = last.filter(|line| !line.contains(" ERROR ")).last();
+    let last = last.and_then(|line| line.splitn(3, ' ').nth(2)).unwrap_or_default();
+    format!("{} ({last})", error.split(" `RUN").next().unwrap_or(error))
 }
 
 /// Reads the lines of checks out of a build's talk: `#3 12.345 CHECKED|name|works|`.
@@ -109,17 +116,23 @@ fn checks(said: &str) -> BTreeMap<String, Option<String>> {
 fn column(environment: Environment, base: &str) -> Result<Column> {
     let container = Container::new(environment, Net::Machine)?;
     container.give_away()?;
-    container.assert_environment()?;
-    let (_, chosen, _) = found_by_doctor(&container)?;
     let before = container.written()?;
     let built = build(&container, base, DOCKERFILE, "checks")?;
     let alike = build(&container, base, ALIKE, "alike")?
-        .map_err(|error| error.lines().next().unwrap_or_default().to_owned())
+        .map_err(|said| reason(&said))
         .and_then(|_| diff_ids(&container.layout("alike")).map_err(|error| error.to_string()));
     assert_eq!(container.written()?, before, "{}: the container changed", environment.name);
     let (Ok(said) | Err(said)) = &built;
-    let failure = built.as_ref().err().and_then(|error| error.lines().next().map(str::to_owned));
-    Ok(Column { environment, chosen, checks: checks(said), failure, alike })
+    let failure = built.as_ref().err().map(|said| reason(said));
+    Ok(Column { environment, checks: checks(said), failure, alike })
+}
+
+/// What `doctor` would take.
+fn chosen(environment: Environment) -> Result<Option<String>> {
+    let container = Container::new(environment, Net::Machine)?;
+    container.give_away()?;
+    container.assert_environment()?;
+    Ok(found_by_doctor(&container)?.1)
 }
 
 fn names() -> Vec<&'static str> {
@@ -127,65 +140,93 @@ fn names() -> Vec<&'static str> {
     CHECKS.lines().filter_map(line).collect()
 }
 
-fn page(columns: &[Column]) -> Result<String, std::fmt::Error> {
-    let mut page = String::from(
-        "<!-- Written by `cargo test --test strata -- --ignored environments`. -->\n\n\
-         # Environments\n\n\
-         What was found when Debian images were built in containers that allow little, by the static program alone and \
-         started by runc with exactly the settings that `tests/environments/table.rs` states. `strata doctor` says the \
-         same about the place where it runs.\n\n\
-         | environment | what it is | commands run in |\n|---|---|---|\n",
-    );
-    for Column { environment, chosen, .. } in columns {
+/// Reasons, each with a number.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    fn number(&mut self, note: String) -> usize {
+        let known = self.0.iter().position(|one| *one == note);
+        known.map_or_else(
+            || {
+                self.0.push(note);
+                self.0.len()
+            },
+            |index| index + 1,
+        )
+    }
+}
+
+const HEAD: &str = "\
+<!-- Written by `cargo test --test strata -- --ignored environments`. -->
+
+# Environments
+
+What was found when Debian images were built in containers that allow little, by the static program alone, started by
+runc with exactly the settings that `tests/environments/table.rs` states. `strata doctor` says the same about the place
+where it runs.
+
+| environment | what it is | commands run in |
+|---|---|---|
+";
+
+fn page(
+    chosen: &[(Environment, Option<String>)],
+    columns: &[Column],
+) -> Result<String, std::fmt::Error> {
+    let mut page = HEAD.to_owned();
+    for (environment, chosen) in chosen {
         let chosen =
             chosen.as_ref().map_or("nothing: no RUN".to_owned(), |name| format!("`{name}`"));
         writeln!(page, "| {} | {} | {chosen} |", environment.name, environment.description)?;
     }
-    page.push_str("\n## What commands can do\n\n");
-    let with_run: Vec<&Column> = columns.iter().filter(|column| column.chosen.is_some()).collect();
-    page.push_str("| check |");
-    for column in &with_run {
+    page.push_str("\n## What commands can do\n\n| check |");
+    for column in columns {
         write!(page, " {} |", column.environment.name)?;
     }
-    writeln!(page, "\n|---|{}", "---|".repeat(with_run.len()))?;
-    let mut reasons: Vec<String> = Vec::new();
+    writeln!(page, "\n|---|{}", "---|".repeat(columns.len()))?;
+    let mut notes = Notes::default();
     for name in names() {
         write!(page, "| {name} |")?;
-        for column in &with_run {
+        for column in columns {
             match column.checks.get(name) {
                 Some(None) => page.push_str(" yes |"),
                 Some(Some(reason)) => {
-                    let reason = format!("`{name}`: {reason}");
-                    let known = reasons.iter().position(|one| *one == reason);
-                    let number = known.unwrap_or_else(|| {
-                        reasons.push(reason);
-                        reasons.len() - 1
-                    });
-                    write!(page, " no ({}) |", number + 1)?;
+                    write!(page, " no ({}) |", notes.number(format!("{name}: `{reason}`")))?;
                 }
                 None => page.push_str(" not tried |"),
             }
         }
         page.push('\n');
     }
-    page.push_str("| the same image |");
+    page.push_str("| an image with the same layers |");
     let expected = columns.iter().find_map(|column| column.alike.as_ref().ok());
-    for column in &with_run {
+    for column in columns {
         match &column.alike {
             Ok(ids) if Some(ids) == expected => page.push_str(" yes |"),
             Ok(_) => page.push_str(" another |"),
-            Err(reason) => write!(page, " no: {reason} |")?,
+            Err(reason) => write!(page, " no ({}) |", notes.number(reason.clone()))?,
         }
     }
     page.push_str("\n\n");
-    for (number, reason) in (1..).zip(&reasons) {
-        writeln!(page, "{number}. {reason}")?;
+    for (number, note) in (1..).zip(&notes.0) {
+        writeln!(page, "{number}. {note}")?;
     }
-    page.push_str("\n## Where an image could not be built\n\n");
     for Column { environment, failure, .. } in columns {
         if let Some(failure) = failure {
-            writeln!(page, "- {}: {failure}", environment.name)?;
+            writeln!(
+                page,
+                "\nIn {} the checks could not be run to their end: {failure}",
+                environment.name
+            )?;
         }
+    }
+    let built = |name: &str| columns.iter().any(|column| column.environment.name == name);
+    let left =
+        chosen.iter().filter(|(environment, chosen)| chosen.is_some() && !built(environment.name));
+    let left: Vec<&str> = left.map(|(environment, _)| environment.name).collect();
+    if !left.is_empty() {
+        writeln!(page, "\nNot tried in the last run: {}.", left.join(", "))?;
     }
     Ok(page)
 }
@@ -198,16 +239,18 @@ fn debian_images_in_every_environment() -> Result<()> {
     }
     let registry = DockerRegistry::start_with_debian()?;
     let base = registry.reference("debian:minbase");
+    let chosen = ENVIRONMENTS
+        .into_iter()
+        .map(|environment| Ok((environment, chosen(environment)?)))
+        .collect::<Result<Vec<_>>>()?;
     let mut columns = Vec::new();
-    for environment in ENVIRONMENTS {
-        columns.push(column(environment, &base).with_context(|| environment.name)?);
-        let page = page(&columns)?;
+    for (environment, _) in chosen.iter().filter(|(_, chosen)| chosen.is_some()) {
+        columns.push(column(*environment, &base).with_context(|| environment.name)?);
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-        fs::write(directory.join("environments.md"), page)?;
+        fs::write(directory.join("environments.md"), page(&chosen, &columns)?)?;
     }
     // A way that works runs its checks to the end, whatever they find.
-    let broken =
-        columns.iter().filter(|column| column.chosen.is_some() && column.failure.is_some());
+    let broken = columns.iter().filter(|column| column.failure.is_some());
     let broken: Vec<String> = broken.map(|column| column.environment.name.to_owned()).collect();
     assert_eq!(broken, NOTHING);
     Ok(())

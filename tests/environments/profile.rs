@@ -79,37 +79,37 @@ impl Profile {
             Self::Docker => {
                 let mut rules = common();
                 // No namespaces, by either call.
-                rules.push(allowed(json!(["clone"]), without_flags(NEW_NAMESPACES)));
+                rules.push(allowed_with(&["clone"], &without_flags(NEW_NAMESPACES)));
                 rules.push(refused(&["clone3"], 38));
-                profile("SCMP_ACT_ERRNO", 1, rules)
+                profile("SCMP_ACT_ERRNO", 1, &rules)
             }
             Self::DockerSysAdmin => {
                 let mut rules = common();
-                rules.push(allowed(json!(OF_SYS_ADMIN), Value::Null));
-                profile("SCMP_ACT_ERRNO", 1, rules)
+                rules.push(allowed(&OF_SYS_ADMIN));
+                profile("SCMP_ACT_ERRNO", 1, &rules)
             }
             Self::DockerSysAdminWithoutUsers => {
                 let mut rules = common();
                 let calls = OF_SYS_ADMIN
                     .iter()
                     .filter(|call| !matches!(**call, "clone" | "clone3" | "unshare"));
-                rules.push(allowed(json!(calls.collect::<Vec<_>>()), Value::Null));
-                rules.push(allowed(json!(["clone", "unshare"]), without_flags(NEW_USER_NAMESPACE)));
+                rules.push(allowed(&calls.copied().collect::<Vec<_>>()));
+                rules.push(allowed_with(&["clone", "unshare"], &without_flags(NEW_USER_NAMESPACE)));
                 rules.push(refused(&["clone3"], 38));
-                profile("SCMP_ACT_ERRNO", 1, rules)
+                profile("SCMP_ACT_ERRNO", 1, &rules)
             }
             Self::Podman => {
                 let mut rules = common();
-                rules.push(allowed(json!(OF_PODMAN), Value::Null));
+                rules.push(allowed(&OF_PODMAN));
                 rules.push(refused(&["setdomainname", "sethostname", "setns"], 1));
-                profile("SCMP_ACT_ERRNO", 38, rules)
+                profile("SCMP_ACT_ERRNO", 38, &rules)
             }
-            Self::MountsDenied => profile("SCMP_ACT_ALLOW", 1, vec![refused(&MOUNTING, 13)]),
+            Self::MountsDenied => profile("SCMP_ACT_ALLOW", 1, &[refused(&MOUNTING, 13)]),
         }
     }
 }
 
-fn profile(action: &str, errno: u32, rules: Vec<Value>) -> Value {
+fn profile(action: &str, errno: u32, rules: &[Value]) -> Value {
     let mut profile = json!({
         "defaultAction": action,
         "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
@@ -125,22 +125,22 @@ fn common() -> Vec<Value> {
     let calls: Vec<&str> = ALLOWED_CALLS.split_whitespace().collect();
     let argument =
         |value: u64, operation: &str| json!([{"index": 0, "value": value, "op": operation}]);
-    let mut rules = vec![allowed(json!(calls), Value::Null)];
+    let mut rules = vec![allowed(&calls)];
     for (value, operation) in [(38, "SCMP_CMP_LT"), (39, "SCMP_CMP_EQ"), (40, "SCMP_CMP_GT")] {
-        rules.push(allowed(json!(["socket"]), argument(value, operation)));
+        rules.push(allowed_with(&["socket"], &argument(value, operation)));
     }
     for value in [0, 8, 0x20000, 0x20008, 0xffff_ffff] {
-        rules.push(allowed(json!(["personality"]), argument(value, "SCMP_CMP_EQ")));
+        rules.push(allowed_with(&["personality"], &argument(value, "SCMP_CMP_EQ")));
     }
     rules
 }
 
-fn allowed(names: Value, rest: Value) -> Value {
-    let mut rule = json!({"names": names, "action": "SCMP_ACT_ALLOW"});
-    if !rest.is_null() {
-        rule["args"] = rest;
-    }
-    rule
+fn allowed(names: &[&str]) -> Value {
+    json!({"names": names, "action": "SCMP_ACT_ALLOW"})
+}
+
+fn allowed_with(names: &[&str], arguments: &Value) -> Value {
+    json!({"names": names, "action": "SCMP_ACT_ALLOW", "args": arguments})
 }
 
 fn refused(names: &[&str], errno: u32) -> Value {

@@ -138,7 +138,10 @@ impl Container {
                 mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])
             }
             Net::Machine => {
-                json!({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["bind", "ro", "nosuid", "noexec", "nodev"]})
+                // In a user namespace what is mounted below cannot be left behind.
+                let bind = if environment.own_users { "rbind" } else { "bind" };
+                let options = [bind, "ro", "nosuid", "noexec", "nodev"];
+                json!({"destination": "/sys", "type": "bind", "source": "/sys", "options": options})
             }
         };
         let variables = ["PATH=/bin", "HOME=/root", "SOURCE_DATE_EPOCH=1700000000"];

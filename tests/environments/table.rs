@@ -4,6 +4,10 @@ use super::profile::Profile;
 
 /// What a container has, and what is expected in it.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of a container that is there or is not"
+)]
 pub(super) struct Environment {
     pub(super) name: &'static str,
     /// In the words of whoever runs such containers.

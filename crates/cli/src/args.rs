@@ -92,10 +92,10 @@ pub(crate) struct StateArgs {
     /// Where working data and the local store go
     ///
     /// Without it the first of these in which a file can be made: `$XDG_DATA_HOME/strata`,
-    /// `$HOME/.local/share/strata`, for root `/var/lib/strata`, `$TMPDIR/strata-UID`, `.strata-UID`
-    /// on a volume that is neither the context nor the current directory. What lies on an overlay,
-    /// as a container's own root does, comes after all others: fast is only a disk on which the
-    /// kernel allows an overlay. `strata doctor` says which it is.
+    /// `$HOME/.local/share/strata`, for root `/var/lib/strata`, `$TMPDIR/strata-UID`, and
+    /// `.strata-UID` on a volume that is neither the context nor the current directory.
+    /// What lies on an overlay, as a container's own root does, comes after all others: fast
+    /// is only a disk on which an overlay can lie. `strata doctor` says which it is.
     #[arg(long, value_name = "DIR", verbatim_doc_comment)]
     pub(crate) state_dir: Option<std::path::PathBuf>,
 }

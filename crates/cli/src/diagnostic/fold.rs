@@ -69,11 +69,15 @@ fn is_full(error: &(dyn Error + 'static)) -> bool {
 
     let mut next = Some(error);
     while let Some(error) = next {
-        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let io = error.downcast_ref::<std::io::Error>();
         let errno = error.downcast_ref::<rustix::io::Errno>();
-        if matches!(io, Some(StorageFull | QuotaExceeded))
-            || matches!(errno, Some(&rustix::io::Errno::NOSPC | &rustix::io::Errno::DQUOT))
-        {
+        let full = io.is_some_and(|io| matches!(io.kind(), StorageFull | QuotaExceeded))
+            || errno.is_some_and(|errno| {
+                matches!(*errno, rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)
+            })
+            // What an I/O error wraps is not among its sources, only what led to that.
+            || io.and_then(std::io::Error::get_ref).is_some_and(|inner| is_full(inner));
+        if full {
             return true;
         }
         next = error.source();
