@@ -1,4 +1,4 @@
-//! Who runs the program: the caller, or an ordinary user with subordinate ids.
+//! Who runs the program: the caller, or an ordinary user with or without subordinate ids.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -31,12 +31,19 @@ pub(crate) enum Person {
     Caller,
     /// Somebody without any rights but a range in `/etc/subuid`; only root can become that.
     Ordinary,
+    /// Somebody without even that, for whom all other ids are faked.
+    Single,
 }
 
 impl Person {
     /// Everybody there is on this machine. An ordinary caller is the ordinary user already.
     pub(crate) fn all() -> &'static [Self] {
         if is_root() { &[Self::Caller, Self::Ordinary] } else { &[Self::Caller] }
+    }
+
+    /// The same, with those for whom ids are faked.
+    pub(crate) fn all_with_faked_ids() -> &'static [Self] {
+        if is_root() { &[Self::Caller, Self::Ordinary, Self::Single] } else { &[Self::Caller] }
     }
 
     /// Makes an environment in which this person runs the program.
@@ -54,7 +61,11 @@ impl Person {
         let home = environment.home();
         let root = home.parent().context("the home has a parent")?;
         std::fs::set_permissions(root, PermissionsExt::from_mode(0o755))?;
-        std::fs::write(root.join("ids"), "1:100000:65536\ndaemon:200000:1000\n")?;
+        let ids = match self {
+            Self::Caller | Self::Single => "",
+            Self::Ordinary => "1:100000:65536\ndaemon:200000:1000\n",
+        };
+        std::fs::write(root.join("ids"), ids)?;
         std::os::unix::fs::symlink(STRATA, root.join("program"))?;
         std::fs::write(root.join("strata"), "")?;
         for directory in [environment.home(), environment.state(), environment.temporary()] {

@@ -34,7 +34,7 @@ use crate::enter::Processes;
 use crate::message::{self, Answer};
 use crate::supervisor::{self, Supervisor};
 use crate::{Command, Mount, Network, Ownership, RunError, Seeming};
-use supervision::{Calls, Supervision};
+use supervision::Calls;
 
 /// The first argument of a helper; nobody types it.
 pub(crate) const NAME: &str = "strata-run-helper";
@@ -82,7 +82,7 @@ fn supervise(socket: &mut UnixStream) -> Result<(), RunError> {
 
     let (alive, witness) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|errno| failed("make a pipe", errno))?;
-    let (calls, supervision) = supervised(&command)?;
+    let (calls, supervision) = supervision::of(&command)?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
             drop((witness, calls));
@@ -108,44 +108,6 @@ fn supervise(socket: &mut UnixStream) -> Result<(), RunError> {
             }
             Ok(())
         }
-    }
-}
-
-/// Leaves the builder's namespaces, with mounts that nobody else sees.
-fn leave(namespaces: UnshareFlags) -> Result<(), RunError> {
-    process::unshare(namespaces).map_err(setup)?;
-    // Helps the command not to learn where the builder is; older kernels and filters lack it.
-    let _ = process::unshare(UnshareFlags::NEWCGROUP);
-    strata_sys::mount::make_all_private().map_err(|error| RunError::Setup {
-        operation: "make the mounts private".into(),
-        source: error.source,
-    })
-}
-
-/// Builds the world of a command around this process, in namespaces that it has for that.
-fn settle(command: &Command, processes: Processes) -> Result<(), RunError> {
-    match rustix::system::sethostname(command.hostname.as_bytes()) {
-        // Podman's filter allows it to nobody without a capability outside. Then only the files of
-        // the command have its name, and the probe lists that among the limits.
-        Ok(()) | Err(Errno::PERM) => {}
-        Err(errno) => return Err(failed("set the host name", errno)),
-    }
-    if command.network == Network::None {
-        match process::bring_loopback_up() {
-            // The capability to mount does not imply that; an interface that is down is no network either.
-            Err(error) if error.source == Errno::PERM => {}
-            other => other.map_err(setup)?,
-        }
-    }
-    world::build(command, processes)
-}
-
-/// Both ends of what passes on the calls of a command whose ids are faked.
-fn supervised(command: &Command) -> Result<(Option<Calls>, Option<Supervision>), RunError> {
-    match command.owners {
-        Some(_) => supervision::pair(supervisor::faked_ids_filter)
-            .map(|(calls, supervision)| (Some(calls), Some(supervision))),
-        None => Ok((None, None)),
     }
 }
 
@@ -180,6 +142,35 @@ fn owners(command: &Command) -> Vec<Ownership> {
         }
     }
     owners
+}
+
+/// Leaves the builder's namespaces, with mounts that nobody else sees.
+fn leave(namespaces: UnshareFlags) -> Result<(), RunError> {
+    process::unshare(namespaces).map_err(setup)?;
+    // Helps the command not to learn where the builder is; older kernels and filters lack it.
+    let _ = process::unshare(UnshareFlags::NEWCGROUP);
+    strata_sys::mount::make_all_private().map_err(|error| RunError::Setup {
+        operation: "make the mounts private".into(),
+        source: error.source,
+    })
+}
+
+/// Builds the world of a command around this process, in namespaces that it has for that.
+fn settle(command: &Command, processes: Processes) -> Result<(), RunError> {
+    match rustix::system::sethostname(command.hostname.as_bytes()) {
+        // Podman's filter allows it to nobody without a capability outside. Then only the files of
+        // the command have its name, and the probe lists that among the limits.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(failed("set the host name", errno)),
+    }
+    if command.network == Network::None {
+        match process::bring_loopback_up() {
+            // The capability to mount does not imply that; an interface that is down is no network either.
+            Err(error) if error.source == Errno::PERM => {}
+            other => other.map_err(setup)?,
+        }
+    }
+    world::build(command, processes)
 }
 
 fn namespaces(command: &Command) -> UnshareFlags {

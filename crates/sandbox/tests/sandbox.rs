@@ -61,9 +61,8 @@ fn main() -> ExitCode {
                 Processes::Own => cases::ALL.to_vec(),
                 Processes::Shared => cases::shared(),
             };
-            if entry.mode == Mode::Single {
-                cases.extend(faked_ids::ALL);
-            }
+            let faked = if entry.mode == Mode::Single { faked_ids::ALL } else { &[] };
+            let cases = [cases.as_slice(), faked].concat();
             run_cases(&name, || Fixture::new(entry), &cases)
         }
         (None, Some(CHANGED_ROOT)) => {

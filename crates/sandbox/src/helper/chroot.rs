@@ -14,7 +14,7 @@
 pub(super) mod descendants;
 mod network;
 
-pub(crate) use descendants::below as descendants;
+pub(crate) use descendants::below;
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;

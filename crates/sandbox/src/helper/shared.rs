@@ -10,7 +10,7 @@
 //! Neither can be traced by the command. A command that runs as root can still send signals: one that
 //! kills its attendant ends the run with an error, and the guardian kills what is left.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::io::retry_on_intr;
@@ -23,13 +23,15 @@ use strata_sys::process::{self, Fork};
 
 use super::chroot::descendants;
 use super::init::exit;
+use super::supervision::{self, Calls};
 use super::{
-    answer, broken, failed, fake_ids, leave, namespaces, program, serve, settle, setup, supervised,
+    answer, broken, failed, fake_ids, leave, namespaces, program, serve, settle, setup,
     wait_for_end,
 };
 use crate::enter::Processes;
 use crate::message::{self, Answer};
-use crate::{Command, RunError, supervisor};
+use crate::supervisor;
+use crate::{Command, RunError};
 
 /// The first argument of such a helper; nobody types it.
 pub(crate) const NAME: &str = "strata-shared-helper";
@@ -88,11 +90,10 @@ fn attend(socket: &mut UnixStream, command: &Command) -> Result<(), RunError> {
     // Whoever kills the guardian does not get rid of everybody.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|errno| failed("tie the attendant to its parent", errno))?;
-    // Of the builder's processes, as long as it can be reached.
     let procfs = supervisor::procfs().map_err(|errno| failed("open `/proc`", errno))?;
     leave(namespaces(command))?;
     settle(command, Processes::Shared)?;
-    let (calls, supervision) = supervised(command)?;
+    let (calls, supervision) = supervision::of(command)?;
     match process::fork().map_err(setup)? {
         Fork::Child => {
             drop(calls);
@@ -102,30 +103,35 @@ fn attend(socket: &mut UnixStream, command: &Command) -> Result<(), RunError> {
         }
         Fork::Parent(program) => {
             drop(supervision);
-            let pidfd = pidfd_open(program, PidfdFlags::empty())
-                .map_err(|errno| failed("watch the command", errno))?;
-            let mut supervisor = None;
-            match &calls {
-                Some(calls) => {
-                    fake_ids(socket, (&pidfd, calls), command, procfs, &mut supervisor)?;
-                }
-                None => wait_for_end(socket.as_fd(), &pidfd)?,
-            }
-            tell_end(socket, program)?;
-            match supervisor {
-                Some(supervisor) => answer(socket, &Answer::Owners(supervisor.journal())),
-                None => Ok(()),
-            }
+            wait_for(socket, program, command, calls.map(|calls| (calls, procfs)))
         }
     }
 }
 
-/// Says how the program ended, if it has.
-fn tell_end(socket: &mut UnixStream, program: Pid) -> Result<(), RunError> {
+/// Waits until the program ends or the builder wants it to, and says how it ended.
+fn wait_for(
+    socket: &mut UnixStream,
+    program: Pid,
+    command: &Command,
+    calls: Option<(Calls, OwnedFd)>,
+) -> Result<(), RunError> {
+    let pidfd = pidfd_open(program, PidfdFlags::empty())
+        .map_err(|errno| failed("watch the command", errno))?;
+    let mut supervisor = None;
+    match calls {
+        Some((calls, procfs)) => {
+            fake_ids(socket, (&pidfd, &calls), command, procfs, &mut supervisor)?;
+        }
+        None => wait_for_end(socket.as_fd(), &pidfd)?,
+    }
     let ended = retry_on_intr(|| waitpid(Some(program), WaitOptions::NOHANG))
         .map_err(|errno| failed("wait for the command", errno))?;
     match ended.and_then(|(_, status)| exit(status)) {
-        Some(exit) => answer(socket, &Answer::Ended(exit)),
+        Some(exit) => answer(socket, &Answer::Ended(exit))?,
+        None => return Ok(()),
+    }
+    match supervisor {
+        Some(supervisor) => answer(socket, &Answer::Owners(supervisor.journal())),
         None => Ok(()),
     }
 }

@@ -10,8 +10,8 @@ use strata_sys::seccomp::{Instruction, Listener, install_listening};
 use strata_sys::socket;
 
 use super::{failed, setup};
-use crate::RunError;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Supervisor, faked_ids_filter};
+use crate::{Command, RunError};
 
 /// The program's end.
 #[derive(Debug)]
@@ -30,6 +30,17 @@ pub(super) struct Calls {
 pub(super) fn pair(filter: fn() -> Vec<Instruction>) -> Result<(Calls, Supervision), RunError> {
     let (ours, theirs) = socket::pair().map_err(setup)?;
     Ok((Calls { socket: ours }, Supervision { socket: theirs, filter }))
+}
+
+/// The two ends for a command whose ids are to be faked, and none for another.
+pub(super) fn of(command: &Command) -> Result<(Option<Calls>, Option<Supervision>), RunError> {
+    match command.owners {
+        Some(_) => {
+            let (calls, supervision) = pair(faked_ids_filter)?;
+            Ok((Some(calls), Some(supervision)))
+        }
+        None => Ok((None, None)),
+    }
 }
 
 impl Supervision {

@@ -58,7 +58,7 @@ impl Listing {
             }
         }
         // Processes come and go; a look that fails shows none.
-        for pid in crate::helper::chroot::descendants(getpid()).unwrap_or_default() {
+        for pid in crate::helper::chroot::below(getpid()).unwrap_or_default() {
             wanted.insert(pid.as_raw_nonzero().to_string().into_bytes(), Kind::Dir);
         }
         Ok(wanted)
