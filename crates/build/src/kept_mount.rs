@@ -57,7 +57,7 @@ pub fn unpack(
 ) -> Result<(), ErrorKind> {
     let nursery = nursery(slot)?;
     let open = Box::new(move || Ok(Box::new(archive) as Box<dyn Read + Send>));
-    let base = vec![BaseLayer { diff_id, open }];
+    let base = vec![BaseLayer { diff_id, size: 0, open }];
     let workspace = WalkSnapshotter::open(nursery.path())?.create(base)?;
     settle(slot, workspace)
 }

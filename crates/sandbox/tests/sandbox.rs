@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         }
         (Some(entry), _) => {
             let name = format!("{:?}-{:?}", entry.mode, entry.processes);
-            let mut cases = match entry.processes {
+            let cases = match entry.processes {
                 Processes::Own => cases::ALL.to_vec(),
                 Processes::Shared => cases::shared(),
             };

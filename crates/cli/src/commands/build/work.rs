@@ -107,7 +107,11 @@ pub(super) async fn build(
     let names: Vec<Reference> =
         arguments.result.tag.iter().cloned().map(Reference::or_latest).collect();
     let outputs = outputs::all(&arguments.result);
-    let uploads = uploads(&remote, &outputs, &names, &events);
+    let pushes = outputs.iter().any(|(output, _)| *output == Output::Registry);
+    let pushed = if pushes { names.as_slice() } else { &[] };
+    // Layers of single steps are no part of an image with one layer for all.
+    let sent = if arguments.extra.single_layer { &[] } else { pushed };
+    let uploads = uploads(&remote, sent, &events);
     let publisher = Publisher { uploads: uploads.clone(), ..remote.publisher() };
     let resolver = Path::new("/etc/resolv.conf");
     let builder = Builder {
@@ -155,8 +159,6 @@ pub(super) async fn build(
             Err(error) => return Err(fold::classified(&error, error.class(), error.hint())),
         }
     };
-    let pushes = outputs.iter().any(|(output, _)| *output == Output::Registry);
-    let pushed = if pushes { names.as_slice() } else { &[] };
     unless_stopped(&stopped, caches.export(&plan, &image, pushed)).await?;
     result_files(arguments, &names, &published)?;
     if let Some(directory) = &reports {
@@ -183,17 +185,12 @@ async fn unless_stopped<T>(
     }
 }
 
-/// What sends layers while the build goes on: only what is pushed is sent.
-fn uploads(
-    remote: &Remote,
-    outputs: &[Output],
-    names: &[Reference],
-    events: &Arc<dyn Events>,
-) -> Uploads {
-    if !outputs.contains(&Output::Registry) {
+/// What sends layers while the build goes on, to where the image is pushed.
+fn uploads(remote: &Remote, pushed: &[Reference], events: &Arc<dyn Events>) -> Uploads {
+    if pushed.is_empty() {
         return Uploads::none();
     }
-    let to = names.iter().map(|name| name.repository().clone());
+    let to = pushed.iter().map(|name| name.repository().clone());
     Uploads::new(remote.images.clone(), remote.client.clone(), Arc::clone(events), to)
 }
 
