@@ -21,6 +21,7 @@ use strata_sys::{Identity, Kind, Metadata, PathError, Root, Time};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ownership {
     /// Its image path, relative and without links.
+    #[serde(with = "compact")]
     pub path: Vec<u8>,
     /// What it seems.
     pub seems: Seeming,
@@ -116,4 +117,32 @@ pub(crate) fn locate(root: &Root, journal: &[Entry]) -> Result<Vec<Ownership>, P
     }
     found.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(found)
+}
+
+/// Bytes as a string with a character for each, since a list of numbers takes four times the space,
+/// and there can be many paths.
+mod compact {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&bytes.iter().map(|&byte| char::from(byte)).collect::<String>())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        text.chars().map(|char| u8::try_from(char).map_err(D::Error::custom)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_any_bytes_are_passed_on() {
+        let owner = Ownership { path: (1..=255).collect(), seems: Seeming::default() };
+        let text = serde_json::to_string(&owner).unwrap();
+        assert_eq!(serde_json::from_str::<Ownership>(&text).unwrap(), owner);
+    }
 }
