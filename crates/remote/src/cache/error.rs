@@ -54,6 +54,9 @@ pub enum CacheError {
         #[source]
         source: strata_layer::IndexError,
     },
+    /// A cache is named by its digest, which changing it would change.
+    #[error("a digest names it, and what has a digest cannot be changed: name its tag")]
+    Pinned,
     /// What a cache mount holds cannot be read, or put where it belongs.
     #[error("cannot pack or unpack it")]
     Mount(#[from] Box<strata_build::ErrorKind>),

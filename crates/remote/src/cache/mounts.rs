@@ -47,7 +47,7 @@ impl Caches {
             let (local, now, name, id) =
                 (self.local.clone(), self.now, mount.name, mount.id.clone());
             let (left, working) = (rest, mount);
-            match blocking(move || pack_mount(&working, local, known, left, now)).await {
+            match blocking(move || pack_mount(&working, &local, &known, left, now)).await {
                 Ok(Some(record)) => {
                     rest -= record.size;
                     records.insert(name, record);
@@ -68,8 +68,8 @@ impl Caches {
 /// Packs one mount. New pieces go into the local store, from where they are sent.
 fn pack_mount(
     mount: &CacheMount,
-    local: Local,
-    known: HashMap<Digest, Descriptor>,
+    local: &Local,
+    known: &HashMap<Digest, Descriptor>,
     limit: u64,
     now: i64,
 ) -> Result<Option<MountRecord>, CacheError> {

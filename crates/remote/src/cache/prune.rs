@@ -39,6 +39,13 @@ impl Caches {
         left.prune(self.now, unused);
         let nothing = Batch::default();
         match &import.source {
+            CacheSource::Registry(reference) if reference.digest().is_some() => {
+                return Err(CacheError::Pinned);
+            }
+            // Tags have no colon.
+            CacheSource::Directory { selector: Some(selector), .. } if selector.contains(':') => {
+                return Err(CacheError::Pinned);
+            }
             CacheSource::Registry(reference) => {
                 self.to_registry(reference, unused, nothing, None, &[]).await?;
             }
