@@ -106,11 +106,13 @@ fn mounts_are_moved_in_and_out(fixture: &Fixture) {
     let outside = |name: &str| fixture.directory.path().join(name);
     fs::create_dir_all(outside("slot/data/sub")).unwrap();
     fs::write(outside("one"), "one file").unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(outside("slot/agent")).unwrap();
     fs::create_dir(fixture.root.join("cache")).unwrap();
     fs::write(fixture.root.join("cache/own"), "the image's own").unwrap();
     let mut command = fixture.script(
         "stat -c '%a %u %g' /run/secrets/token; cat /run/secrets/token; echo; ls /cache; \
-         echo kept > /cache/file; cat /one; echo; touch /run/inside; chown 33:34 /cache/file",
+         echo kept > /cache/file; cat /one; echo; touch /run/inside; chown 33:34 /cache/file; \
+         [ -S /agent ] && echo socket",
     );
     command.mounts = vec![
         Mount::Tmpfs { target: b"/run".to_vec(), size: None, mode: 0o755 },
@@ -123,16 +125,20 @@ fn mounts_are_moved_in_and_out(fixture: &Fixture) {
         },
         Mount::Bind { source: outside("slot/data"), target: b"/cache".to_vec(), read_only: false },
         Mount::Bind { source: outside("one"), target: b"/one".to_vec(), read_only: true },
+        Mount::Bind { source: outside("slot/agent"), target: b"/agent".to_vec(), read_only: false },
     ];
     let before = fixture.snapshot();
     for names in ["sub\n", "file\nsub\n"] {
         let done = fixture.run(&command);
-        let expected = format!("400 33 34\ns3cret\n{names}one file\n");
+        let expected = format!("400 33 34\ns3cret\n{names}one file\nsocket\n");
         assert_eq!((done.stdout.as_str(), done.stderr.as_str()), (expected.as_str(), ""));
         assert_eq!(fs::read_to_string(outside("slot/data/file")).unwrap(), "kept\n");
         assert_eq!(fs::read_to_string(outside("one")).unwrap(), "one file");
         assert_eq!(fixture.snapshot(), before);
     }
+    // Whoever listened still does.
+    std::os::unix::net::UnixStream::connect(outside("slot/agent")).unwrap();
+    drop(listener);
     let beside = fs::read_dir(fixture.directory.path()).unwrap();
     let mut beside: Vec<_> = beside.map(|entry| entry.unwrap().file_name()).collect();
     beside.sort();
@@ -161,8 +167,6 @@ fn what_a_command_does_to_a_mount_is_undone(fixture: &Fixture) {
 }
 
 fn mounts_without_means_are_refused(fixture: &Fixture) {
-    let socket = fixture.directory.path().join("agent");
-    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let before = fixture.snapshot();
     let refused = |what: &str| RunError::MountUnsupported {
         isolation: "chroot-supervised".into(),
@@ -172,10 +176,6 @@ fn mounts_without_means_are_refused(fixture: &Fixture) {
     let target = b"/target".to_vec();
     let other = std::path::PathBuf::from("/proc/self/status");
     let cases = [
-        (
-            Mount::Bind { source: socket, target: target.clone(), read_only: false },
-            refused("mount of a socket"),
-        ),
         (
             Mount::Tmpfs { target: target.clone(), size: Some(4096), mode: 0o755 },
             refused("tmpfs with a limit"),
