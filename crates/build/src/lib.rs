@@ -38,6 +38,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod filter;
+mod ignored;
 mod keys;
 pub mod planning;
 pub mod ports;
