@@ -9,7 +9,7 @@ use strata_testkit::TestImage;
 
 use super::Row;
 use super::scene::Scene;
-use crate::requirement::output;
+use crate::requirement::{Need, busybox, output, require};
 
 pub(super) const ROWS: &[Row] = &[
     (&["destination"], destination),
@@ -192,8 +192,27 @@ fn single_snapshot(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
+/// What RUN writes there is in no layer, and no later RUN sees it: as where the first is found in a cache.
 fn ignore_path(scene: &Scene) -> Result<()> {
-    let said = scene.fail(&["--ignore-path", "/a"])?;
-    ensure!(said.contains("`--ignore-path` is not built yet"), "{said}");
+    if !require(&[Need::StaticBusybox, Need::UserNamespaces]) {
+        return Ok(());
+    }
+    let shell = busybox().context("it was required")?;
+    std::fs::copy(shell, scene.environment.context().join("busybox"))?;
+    let text = "FROM scratch\nCOPY busybox /bin/sh\nRUN echo 1 > /product_uuid; echo 2 > /kept\n\
+                RUN test ! -e /product_uuid && echo 3 > /last\n";
+    scene.environment.write("ignoring", text)?;
+    let arguments =
+        ["-f", "ignoring", "--ignore-path=/product_uuid", "--ignore-path", "/var/spool"];
+    scene.build(&arguments)?;
+    let (_, manifest) = scene.manifest("1")?;
+    let digest = manifest["layers"][1]["digest"].as_str().context("a layer has a digest")?;
+    let blob = scene.registry.blob("team/app", digest).context("the layer was pushed")?;
+    let path = scene.path("layer.tar.gz");
+    std::fs::write(&path, blob)?;
+    let listed = output(Command::new("tar").args(["-tzf", &path]));
+    ensure!(listed == "kept\n", "{listed}");
+    let said = scene.fail(&["-f", "ignoring"])?;
+    ensure!(said.contains("RUN test ! -e /product_uuid"), "{said}");
     Ok(())
 }

@@ -38,6 +38,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod filter;
+mod ignored;
 pub mod kept_mount;
 mod keys;
 mod materialise;

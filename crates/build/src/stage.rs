@@ -8,11 +8,11 @@ use strata_layer::{Content, encode};
 use strata_oci::{DiffId, LayerRef, Timestamp as Created};
 use strata_plan::{Base, Op, Origin, StageId, Step, WorkdirOp};
 use strata_rootfs::Workspace;
-use strata_tree::{ChangeSet, Tree};
+use strata_tree::{ChangeSet, Tree, TreePath};
 
 use crate::archive;
 use crate::blocking::blocking;
-use crate::copy::Copier;
+use crate::copy::{Copier, CopyError};
 use crate::engine::{Session, StageFuture};
 use crate::error::{BuildError, ErrorKind};
 use crate::event::Event;
@@ -20,7 +20,7 @@ use crate::keys::StepRecipe;
 use crate::materialise::{Early, materialise};
 use crate::ports::StepResult;
 use crate::users::UserDatabase;
-use crate::{content_key, copy_step, run, spool};
+use crate::{content_key, copy_step, ignored, run, spool};
 
 /// A layer of a stage.
 #[derive(Debug, Clone)]
@@ -90,6 +90,15 @@ pub(crate) async fn tree_of(
         tree.apply(&changes).map_err(|source| ErrorKind::Apply { diff_id, source })?;
     }
     Ok(tree)
+}
+
+/// Leaves out what a command wrote to ignored paths; nothing if it wrote nothing there.
+fn without_ignored(
+    changes: &ChangeSet<Content>,
+    paths: &[String],
+) -> Result<Option<ChangeSet<Content>>, ErrorKind> {
+    let paths: Result<Vec<_>, _> = paths.iter().map(TreePath::clean).collect();
+    Ok(ignored::without(changes, &paths.map_err(CopyError::Path)?))
 }
 
 /// A stage in progress.
@@ -263,13 +272,17 @@ impl Running {
 
     // A result that was found: nothing is unpacked for it. Whoever needs files later reads all layers again.
     fn put(&mut self, result: StepResult) {
-        self.tree = None;
-        self.workspace = None;
-        self.base = None;
-        self.layers.push(StageLayer { layer: result.layer, created: Some(result.created) });
+        self.put_layer(StageLayer { layer: result.layer, created: Some(result.created) });
         if !self.runs {
             self.ship_all();
         }
+    }
+
+    fn put_layer(&mut self, layer: StageLayer) {
+        self.tree = None;
+        self.workspace = None;
+        self.base = None;
+        self.layers.push(layer);
     }
 
     async fn execute(
@@ -286,7 +299,17 @@ impl Running {
         };
         let changes = match &step.op {
             // What a command changed stands in the workspace already.
-            Op::Run(_) => changes,
+            Op::Run(command) => match without_ignored(&changes, &command.ignored)? {
+                Some(kept) => {
+                    let layer = self.seal(stage, index, kept).await?;
+                    // The workspace has what was left out, and what comes next must see the same files as in a
+                    // build that finds this step: it is made anew of the layers.
+                    self.put_layer(layer);
+                    self.ship_all();
+                    return Ok(());
+                }
+                None => changes,
+            },
             Op::Config | Op::Workdir(_) | Op::Copy(_) => {
                 let changes = spool::gather(&self.session, changes).await?;
                 self.put_on_top(&changes).await?;

@@ -65,6 +65,8 @@ pub struct Request {
     pub network: Network,
     /// `--add-host`: names with addresses.
     pub hosts: Vec<(String, String)>,
+    /// Paths of which nothing that RUNs write gets into the image.
+    pub ignored_paths: Vec<String>,
     /// The host name of RUNs.
     pub hostname: Option<String>,
     /// `--no-cache`.
@@ -93,6 +95,7 @@ impl Request {
             source_date_epoch: None,
             network: Network::Default,
             hosts: Vec::new(),
+            ignored_paths: Vec::new(),
             hostname: None,
             no_cache: false,
             no_cache_stages: Vec::new(),

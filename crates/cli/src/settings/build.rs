@@ -56,14 +56,8 @@ pub(crate) fn refuse_unbuilt(arguments: &BuildArgs) -> Result<(), Failure> {
     {
         return Err(Failure::usage("the context and the Dockerfile cannot both be standard input"));
     }
-    let extra = &arguments.extra;
-    for (asked, what) in [
-        (!extra.ignored_paths.is_empty(), "`--ignore-path`"),
-        (extra.keep_immutable_tags, "`--push-ignore-immutable-tag-errors`"),
-    ] {
-        if asked {
-            return Err(Failure::not_built(what));
-        }
+    if arguments.extra.keep_immutable_tags {
+        return Err(Failure::not_built("`--push-ignore-immutable-tag-errors`"));
     }
     Ok(())
 }

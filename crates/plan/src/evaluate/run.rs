@@ -35,6 +35,7 @@ impl Current<'_, '_> {
                 syntax::Network::Host => Network::Host,
             },
             hosts: request.hosts.clone(),
+            ignored: request.ignored_paths.clone(),
             hostname: globals.hostname.clone(),
         };
         let parts = StepParts { text, op: Op::Run(Box::new(op)), need: Need::Root };

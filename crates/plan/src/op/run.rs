@@ -28,6 +28,9 @@ pub struct RunOp {
     pub hosts: Vec<(String, String)>,
     /// The host name, if one is asked for.
     pub hostname: Option<String>,
+    /// Paths of which nothing that the command writes gets into the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
 }
 
 impl RunOp {

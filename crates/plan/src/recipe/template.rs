@@ -196,6 +196,9 @@ impl Slots {
         for (name, address) in &run.hosts {
             self.known(Ingredient::Host { name: name.clone(), address: address.clone() });
         }
+        for path in &run.ignored {
+            self.known(Ingredient::Flag { name: "ignore-path".to_owned(), value: path.clone() });
+        }
         for (index, mount) in run.mounts.iter().enumerate() {
             self.mount(index, mount);
         }

@@ -267,6 +267,7 @@ fn request(wiring: &Wiring<'_>, contexts: &Contexts) -> Result<Request, Failure>
         ignore: ignore.map(|ignore| ignore.patterns.patterns.clone()).unwrap_or_default(),
         target: arguments.input.target.clone(),
         more_targets: arguments.extra.more_targets.clone(),
+        ignored_paths: arguments.extra.ignored_paths.clone(),
         platform_requested: platform.is_some(),
         build_platform: host.clone(),
         named_contexts: contexts.named.clone(),
