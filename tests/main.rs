@@ -4,6 +4,7 @@ mod architecture;
 mod bad_input;
 mod bad_registry;
 mod container;
+mod credentials;
 mod debian;
 mod distribution;
 mod environments;

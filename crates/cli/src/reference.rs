@@ -64,7 +64,8 @@ fn environment_page_is_current() {
     }
     text.push_str(
         "\n`--build-arg KEY`, `--secret id=ID` and `--secret id=ID,env=NAME` read the variables that \
-         they name.\n",
+         they name. `KANIKO_HOST_USER` and `KANIKO_HOST_PASSWORD`, with the name of a registry or of a \
+         domain above it in capitals and `_` for `.`, `-` and `:`, are credentials for it.\n",
     );
     hold("environment.md", &text);
 }

@@ -62,6 +62,20 @@ pub enum Operation {
     CheckPush,
 }
 
+impl Operation {
+    /// Is true for what changes a registry.
+    fn pushes(&self) -> bool {
+        match self {
+            Self::PushBlob { .. } | Self::PushManifest { .. } | Self::CheckPush => true,
+            Self::Ping
+            | Self::Resolve { .. }
+            | Self::FetchManifest { .. }
+            | Self::FindBlob { .. }
+            | Self::FetchBlob { .. } => false,
+        }
+    }
+}
+
 /// Says how an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ErrorKind {

@@ -18,7 +18,7 @@ const LONGEST: u64 = 64 << 10;
 pub(crate) async fn login(arguments: &LoginArgs, environment: &Environment) -> Result<(), Failure> {
     let file = registry::login_file(arguments.access.authfile.as_ref(), environment)?;
     let credential = credential(arguments)?;
-    let settings = registry::settings(&arguments.access, environment);
+    let settings = registry::settings(&arguments.access, environment)?;
     let client = Client::new(&settings, Credentials::anonymous())
         .map_err(|error| Failure::new(Exit::Usage, Diagnostic::of(&error)))?;
     client
