@@ -13,5 +13,7 @@ mod interruption;
 mod language;
 mod outputs;
 mod person;
+mod platforms;
+mod registries;
 mod requirement;
 mod streams;

@@ -46,6 +46,8 @@ pub struct Builder {
 pub struct Built {
     /// The image; its layers are in the store or still where their base came from.
     pub image: Image,
+    /// The images of what was built besides it, in the plan's order.
+    pub others: Vec<Image>,
 }
 
 /// One run of one plan: what all its stages share.
@@ -72,14 +74,17 @@ pub(crate) struct Session {
 /// A stage that somebody waits for; whoever polls it first makes it run, everybody gets the same result.
 pub(crate) type StageFuture = Shared<BoxFuture<'static, Result<Arc<StageOutput>, Arc<BuildError>>>>;
 
+/// What the targets of a plan ended with.
+type Outputs = BTreeMap<StageId, Arc<StageOutput>>;
+
 impl Builder {
-    /// Builds the target of a plan.
+    /// Builds the targets of a plan.
     ///
     /// When this returns, with whatever result, no command runs and no scratch file is left.
     pub async fn build(&self, plan: Arc<Plan>) -> Result<Built, Arc<BuildError>> {
         let begun = Instant::now();
         let mut session = Arc::new(self.session(plan).await.map_err(Arc::new)?);
-        let output = loop {
+        let outputs = loop {
             match self.run(&session).await {
                 Err(error) if error.is_lost_hit() => {
                     session = Arc::new(session.again(&error).await);
@@ -87,21 +92,23 @@ impl Builder {
                 result => break result?,
             }
         };
-        let image = session.image(&output);
+        let image = session.image(session.plan.target, &outputs[&session.plan.target]);
+        let others = session.plan.more_targets.iter();
+        let others: Vec<Image> = others.map(|id| session.image(*id, &outputs[id])).collect();
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(milliseconds, layers = image.layers.len(), "stages are done");
         let session_gone = Arc::try_unwrap(session).ok();
         blocking(move || {
             // Unmounting and deleting is work too; nothing waits for it on the runtime.
-            drop((session_gone, output));
+            drop((session_gone, outputs));
             Ok(())
         })
         .await
         .map_err(|kind| Arc::new(kind.into()))?;
-        Ok(Built { image })
+        Ok(Built { image, others })
     }
 
-    async fn run(&self, session: &Arc<Session>) -> Result<Arc<StageOutput>, Arc<BuildError>> {
+    async fn run(&self, session: &Arc<Session>) -> Result<Outputs, Arc<BuildError>> {
         let wanted = session.wanted();
         let mut stages: BTreeMap<StageId, StageFuture> = BTreeMap::new();
         // Topological order: whatever a stage needs has its future already.
@@ -123,18 +130,21 @@ impl Builder {
         &self,
         session: &Arc<Session>,
         stages: BTreeMap<StageId, StageFuture>,
-    ) -> Result<Arc<StageOutput>, Arc<BuildError>> {
-        let target = session.plan.target;
+    ) -> Result<Outputs, Arc<BuildError>> {
+        let targets: Vec<StageId> = session.plan.targets().collect();
         let mut tasks = tokio::task::JoinSet::new();
         for (id, future) in stages {
             tasks.spawn(async move { (id, future.await) });
         }
-        let mut result = None;
+        let mut outputs = Outputs::new();
         let mut failure: Option<Arc<BuildError>> = None;
         while let Some(done) = tasks.join_next().await {
             match done {
-                Ok((id, Ok(output))) if id == target => result = Some(output),
-                Ok((_, Ok(_))) => {}
+                Ok((id, Ok(output))) => {
+                    if targets.contains(&id) {
+                        outputs.insert(id, output);
+                    }
+                }
                 Ok((_, Err(error))) => {
                     // Whatever else runs is not in vain when the build is only tried again.
                     if !error.is_lost_hit() {
@@ -155,10 +165,10 @@ impl Builder {
                 }
             }
         }
-        match (failure, result) {
-            (Some(error), _) => Err(error),
-            (None, Some(output)) => Ok(output),
-            (None, None) => Err(Arc::new(ErrorKind::Cancelled.into())),
+        match failure {
+            Some(error) => Err(error),
+            None if targets.iter().all(|target| outputs.contains_key(target)) => Ok(outputs),
+            None => Err(Arc::new(ErrorKind::Cancelled.into())),
         }
     }
 
@@ -395,11 +405,12 @@ impl Session {
         hits
     }
 
-    /// The stages whose result something asks for: those below the target, and those that a step which has to
+    /// The stages whose result something asks for: those below the targets, and those that a step which has to
     /// run takes files from.
     fn wanted(&self) -> BTreeSet<StageId> {
         let mut wanted = BTreeSet::new();
         let mut pending = vec![self.plan.target];
+        pending.extend(&self.plan.more_targets);
         while let Some(id) = pending.pop() {
             if !wanted.insert(id) {
                 continue;
@@ -417,8 +428,8 @@ impl Session {
         wanted
     }
 
-    fn image(&self, output: &StageOutput) -> Image {
-        let mut config = self.plan.target_stage().config.clone();
+    fn image(&self, target: StageId, output: &StageOutput) -> Image {
+        let mut config = self.plan.stage(target).config.clone();
         let mut layers = output.layers.iter();
         let mut latest = None;
         for row in &mut config.history {

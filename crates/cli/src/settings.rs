@@ -6,6 +6,7 @@
 pub(crate) mod build;
 pub(crate) mod context;
 pub(crate) mod dockerfile;
+pub(crate) mod git_login;
 pub(crate) mod lint;
 pub(crate) mod progress;
 pub(crate) mod registry;

@@ -90,6 +90,7 @@ pub(crate) fn evaluate(
         stages,
         images,
         target,
+        more_targets: Vec::new(),
         warnings,
         sources,
         unused_arguments: global::unused(request),

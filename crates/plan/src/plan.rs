@@ -54,6 +54,9 @@ pub struct Plan {
     pub images: Vec<PlannedImage>,
     /// The stage that is the result.
     pub target: StageId,
+    /// Stages that are built besides it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_targets: Vec<StageId>,
     /// Findings that do not stop the build, in source order.
     #[serde(skip)]
     pub warnings: Vec<Warning>,
@@ -83,6 +86,11 @@ impl Plan {
         self.stage(self.target)
     }
 
+    /// The stage that is the result, and those that are built besides it.
+    pub fn targets(&self) -> impl Iterator<Item = StageId> {
+        std::iter::once(self.target).chain(self.more_targets.iter().copied())
+    }
+
     /// The text that a span points into.
     pub fn source(&self, span: Span) -> &Source {
         &self.sources[usize::from(span.source)]
@@ -90,7 +98,7 @@ impl Plan {
 }
 
 /// An image that a plan uses.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedImage {
     /// Where it comes from.
     pub source: ImageSource,
@@ -133,7 +141,7 @@ pub enum Base {
 }
 
 /// A FROM and what follows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stage {
     /// Its place in the plan.
     pub id: StageId,
@@ -184,7 +192,7 @@ impl Stage {
 }
 
 /// One instruction of a stage.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// Its place among the numbered steps of the stage, for progress: `[name index/total]`. Instructions that
     /// only change the config have none; a base image counts as the first.
