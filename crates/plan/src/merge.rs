@@ -123,7 +123,7 @@ impl Places {
         };
         let (span, steps) = (self.span(stage.span), stage.steps);
         let steps = steps.into_iter().map(|step| self.step(step)).collect();
-        Stage { base, span, steps, ..stage }
+        Stage { span, base, steps, ..stage }
     }
 
     fn step(&self, step: Step) -> Step {
@@ -141,7 +141,7 @@ impl Places {
         };
         let (span, trigger_of) =
             (self.span(step.span), step.trigger_of.map(|span| self.span(span)));
-        Step { op, span, trigger_of, ..step }
+        Step { span, trigger_of, op, ..step }
     }
 
     fn mounts(&self, run: &mut RunOp) {
