@@ -1,5 +1,6 @@
 //! The language of Dockerfiles, as the real binary means it.
 
+mod archives;
 mod caches;
 mod copying;
 mod elsewhere;

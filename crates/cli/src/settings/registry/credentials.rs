@@ -33,7 +33,7 @@ pub(super) fn sources(
                 // Also those that cannot be read: a home directory of somebody else is no reason to
                 // fail for a build that needs no credentials.
                 Err(error) => {
-                    tracing::debug!(path = %path.display(), %error, "no credentials here")
+                    tracing::debug!(path = %path.display(), %error, "no credentials here");
                 }
             }
         }

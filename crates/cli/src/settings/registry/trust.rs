@@ -1,6 +1,7 @@
 //! Certificates: the authorities that are believed, and what this client shows, from every place that other tools
 //! take them from.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use strata_registry::{ClientCertificate, HostSettings, Settings, TrustedRoots};
@@ -47,15 +48,17 @@ fn of_hosts(settings: &mut Settings, directory: &Path) {
 /// client shows. What this user may not read is passed over, for most builds have nothing to do with the host.
 fn of_host(settings: &mut HostSettings, files: &[(PathBuf, String)]) {
     let readable = |path: &Path| std::fs::File::open(path).is_ok();
-    for (path, name) in files.iter().filter(|(path, _)| readable(path)) {
-        if name.ends_with(".crt") {
-            settings.certificate_authorities.push(path.clone());
-        } else if name.ends_with(".cert") {
-            let key = path.with_extension("key");
-            if settings.client_certificate.is_none() && readable(&key) {
-                settings.client_certificate =
-                    Some(ClientCertificate { certificate: path.clone(), key });
+    for (path, _) in files.iter().filter(|(path, _)| readable(path)) {
+        match path.extension().and_then(OsStr::to_str) {
+            Some("crt") => settings.certificate_authorities.push(path.clone()),
+            Some("cert") => {
+                let key = path.with_extension("key");
+                if settings.client_certificate.is_none() && readable(&key) {
+                    settings.client_certificate =
+                        Some(ClientCertificate { certificate: path.clone(), key });
+                }
             }
+            Some(_) | None => {}
         }
     }
 }

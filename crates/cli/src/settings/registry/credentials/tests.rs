@@ -9,6 +9,10 @@ const PACKED: &str = "dXNlcjpzZWNyZXQ=";
 /// An entry of a file.
 const AUTH: &str = r#"{"auths":{"r.example":{"auth":"dXNlcjpzZWNyZXQ="}}}"#;
 
+/// Names with values, or paths with texts.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+type Files = Vec<(&'static str, &'static str)>;
+
 /// A home with files in it.
 fn home(files: &[(&str, &str)]) -> tempfile::TempDir {
     let home = tempfile::tempdir().expect("a temporary directory can be made");
@@ -60,7 +64,7 @@ async fn each_source_gives_its_identity() {
         (keyed("https://r.example/v1/"), keyed("r.example:443"), keyed("r.example/team"));
     let helper = "#!/bin/sh\necho '{\"Username\":\"user\",\"Secret\":\"secret\"}'\n";
     let config = |text| [("config.json", text)];
-    let table: &[(&[(&str, &str)], &[(&str, &str)], &str)] = &[
+    let table: &[(Pairs<'_>, Pairs<'_>, &str)] = &[
         (
             &[("DOCKER_AUTH_CONFIG", AUTH)],
             &[],
@@ -201,7 +205,7 @@ async fn each_source_gives_its_identity() {
     }
 }
 
-fn all_at_once() -> (Vec<(&'static str, &'static str)>, Vec<(&'static str, &'static str)>) {
+fn all_at_once() -> (Vec<(&'static str, &'static str)>, Files) {
     let variables = vec![
         ("HOME", "~/home"),
         ("DOCKER_AUTH_CONFIG", r#"{"auths":{"r.example":{"username":"variable","password":"1"}}}"#),
