@@ -20,7 +20,7 @@ type Row = (&'static [&'static str], fn(&Scene) -> Result<()>);
 const TABLE: [&[Row]; 4] = [building::ROWS, results::ROWS, caching::ROWS, registries::ROWS];
 
 /// Options without an effect, by their notes.
-const NOT_NEEDED: [&str; 14] = [
+const NOT_NEEDED: [&str; 13] = [
     "cache-copy-layers",
     "cleanup",
     "compressed-caching",
@@ -31,7 +31,6 @@ const NOT_NEEDED: [&str; 14] = [
     "materialize",
     "pre-cleanup",
     "preserve-context",
-    "skip-push-permission-check",
     "skip-unused-stages",
     "snapshot-mode",
     "use-new-run",

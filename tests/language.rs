@@ -1,6 +1,7 @@
 //! The language of Dockerfiles, as the real binary means it.
 
 mod agents;
+mod archives;
 mod caches;
 mod copying;
 mod elsewhere;

@@ -28,6 +28,7 @@ pub(super) const ROWS: &[Row] = &[
     (&["push-retry", "image-download-retry"], retries),
     (&["push-ignore-immutable-tag-errors"], immutable_tags),
     (&["credential-helpers"], credential_helpers),
+    (&["skip-push-permission-check"], permission_check),
 ];
 
 fn certificates(scene: &Scene) -> Result<()> {
@@ -141,6 +142,23 @@ fn retries(scene: &Scene) -> Result<()> {
 fn immutable_tags(scene: &Scene) -> Result<()> {
     scene.fail(&["--push-ignore-immutable-tag-errors"])?;
     scene.build(&["--push-ignore-immutable-tag-errors=false"]).map(drop)
+}
+
+fn permission_check(scene: &Scene) -> Result<()> {
+    let uploads = |scene: &Scene| {
+        scene.registry.take_log().iter().filter(|line| line.starts_with("POST")).count()
+    };
+    uploads(scene);
+    scene.build(&["--destination", &scene.registry.reference("asked:1")])?;
+    let asked = uploads(scene);
+    scene.build(&[
+        "--skip-push-permission-check",
+        "--destination",
+        &scene.registry.reference("unasked:1"),
+    ])?;
+    let unasked = uploads(scene);
+    ensure!(unasked < asked, "{unasked} uploads were begun without the question, {asked} with it");
+    Ok(())
 }
 
 fn credential_helpers(scene: &Scene) -> Result<()> {

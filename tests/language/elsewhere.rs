@@ -212,6 +212,28 @@ fn contexts_and_dockerfiles_come_from_servers() -> Result<()> {
     Ok(())
 }
 
+/// The token opens the context, which the user names, and nothing that a Dockerfile names.
+#[test]
+fn token_of_the_environment_opens_a_git_context() -> Result<()> {
+    if !require(&[Need::Program("git")]) {
+        return Ok(());
+    }
+    let files = repository()?.into_iter();
+    let files = files.map(|(path, bytes)| (format!("/secret{path}"), bytes)).collect();
+    // `x-access-token:hunter2`
+    let server = Server::start(files, "basic eC1hY2Nlc3MtdG9rZW46aHVudGVyMg==")?;
+    let url = format!("http://{}/secret/r.git#trunk:sub", server.address);
+    let stranger = environment()?.run(["build", &url])?;
+    assert_eq!(stranger.code, Some(3), "{}", stranger.stderr);
+    let environment = environment()?.with_variable("GIT_TOKEN", "hunter2");
+    assert_eq!(build(&environment, &[&url])?.replace("./", ""), "run 755 0:0 run");
+    environment.write("Dockerfile", format!("FROM scratch\nADD {url} /\n"))?;
+    let added = environment.run(["build", "."])?;
+    ensure!(added.code == Some(1) || added.code == Some(3), "{}", added.stderr);
+    ensure!(!added.stderr.contains("hunter2"), "{}", added.stderr);
+    Ok(())
+}
+
 #[test]
 fn the_epoch_is_the_time_of_a_repository_or_archive() -> Result<()> {
     if !require(&[Need::Program("git")]) {

@@ -28,10 +28,15 @@ pub fn git(secrets: &Secrets, repository: &Repository) -> Option<String> {
     let header = |suffix: &str| text(secrets, &format!("GIT_AUTH_HEADER{suffix}"));
     let token = |suffix: &str| {
         let token = text(secrets, &format!("GIT_AUTH_TOKEN{suffix}"))?;
-        Some(format!("basic {}", STANDARD.encode(format!("x-access-token:{token}"))))
+        Some(basic("x-access-token", &token))
     };
     let own = format!(".{authority}");
     header(&own).or_else(|| token(&own)).or_else(|| header("")).or_else(|| token(""))
+}
+
+/// The header of a user and a password.
+pub fn basic(username: &str, password: &str) -> String {
+    format!("basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
 
 // What an editor puts at the end of a file is not meant.

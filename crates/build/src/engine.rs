@@ -54,6 +54,8 @@ enum Layers {
 pub struct Built {
     /// The image; its layers are in the store or still where their base came from.
     pub image: Image,
+    /// The images of what was built besides it, in the plan's order.
+    pub others: Vec<Image>,
 }
 
 /// One run of one plan: what all its stages share.
@@ -85,8 +87,11 @@ type StepPlace = (StageId, usize);
 /// A stage that somebody waits for; whoever polls it first makes it run, everybody gets the same result.
 pub(crate) type StageFuture = Shared<BoxFuture<'static, Result<Arc<StageOutput>, Arc<BuildError>>>>;
 
+/// What the targets of a plan ended with.
+type Outputs = BTreeMap<StageId, Arc<StageOutput>>;
+
 impl Builder {
-    /// Builds the target of a plan.
+    /// Builds the targets of a plan.
     ///
     /// When this returns, with whatever result, no command runs and no scratch file is left.
     pub async fn build(&self, plan: Arc<Plan>) -> Result<Built, Arc<BuildError>> {
@@ -101,7 +106,7 @@ impl Builder {
     async fn build_with(&self, plan: Arc<Plan>, layers: Layers) -> Result<Built, Arc<BuildError>> {
         let begun = Instant::now();
         let mut session = Arc::new(self.session(plan).await.map_err(Arc::new)?);
-        let output = loop {
+        let outputs = loop {
             match self.run(&session).await {
                 Err(error) if error.is_lost_hit() => {
                     session = Arc::new(session.again(&error).await);
@@ -109,28 +114,26 @@ impl Builder {
                 result => break result?,
             }
         };
-        let image = match layers {
-            Layers::OfSteps => session.image(&output.layers, 0),
-            Layers::Single => {
-                let squashed = single_layer::squash(&session, &output).await;
-                let squashed = squashed.map_err(|kind| Arc::new(kind.into()))?;
-                session.image(&squashed, output.layers.len() - squashed.len() + 1)
-            }
-        };
+        let mut images = Vec::new();
+        for id in session.plan.results() {
+            images.push(session.finish(id, &outputs[&id], layers).await.map_err(Arc::new)?);
+        }
+        let others = images.split_off(1);
+        let image = images.remove(0);
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(milliseconds, layers = image.layers.len(), "stages are done");
         let session_gone = Arc::try_unwrap(session).ok();
         blocking(move || {
             // Unmounting and deleting is work too; nothing waits for it on the runtime.
-            drop((session_gone, output));
+            drop((session_gone, outputs));
             Ok(())
         })
         .await
         .map_err(|kind| Arc::new(kind.into()))?;
-        Ok(Built { image })
+        Ok(Built { image, others })
     }
 
-    async fn run(&self, session: &Arc<Session>) -> Result<Arc<StageOutput>, Arc<BuildError>> {
+    async fn run(&self, session: &Arc<Session>) -> Result<Outputs, Arc<BuildError>> {
         let wanted = session.wanted();
         let mut stages: BTreeMap<StageId, StageFuture> = BTreeMap::new();
         // Topological order: whatever a stage needs has its future already.
@@ -152,18 +155,21 @@ impl Builder {
         &self,
         session: &Arc<Session>,
         stages: BTreeMap<StageId, StageFuture>,
-    ) -> Result<Arc<StageOutput>, Arc<BuildError>> {
-        let target = session.plan.target;
+    ) -> Result<Outputs, Arc<BuildError>> {
+        let targets: Vec<StageId> = session.plan.targets().collect();
         let mut tasks = tokio::task::JoinSet::new();
         for (id, future) in stages {
             tasks.spawn(async move { (id, future.await) });
         }
-        let mut result = None;
+        let mut outputs = Outputs::new();
         let mut failure: Option<Arc<BuildError>> = None;
         while let Some(done) = tasks.join_next().await {
             match done {
-                Ok((id, Ok(output))) if id == target => result = Some(output),
-                Ok((_, Ok(_))) => {}
+                Ok((id, Ok(output))) => {
+                    if targets.contains(&id) {
+                        outputs.insert(id, output);
+                    }
+                }
                 Ok((_, Err(error))) => {
                     // Whatever else runs is not in vain when the build is only tried again.
                     if !error.is_lost_hit() {
@@ -184,10 +190,10 @@ impl Builder {
                 }
             }
         }
-        match (failure, result) {
-            (Some(error), _) => Err(error),
-            (None, Some(output)) => Ok(output),
-            (None, None) => Err(Arc::new(ErrorKind::Cancelled.into())),
+        match failure {
+            Some(error) => Err(error),
+            None if targets.iter().all(|target| outputs.contains_key(target)) => Ok(outputs),
+            None => Err(Arc::new(ErrorKind::Cancelled.into())),
         }
     }
 
@@ -455,22 +461,23 @@ impl Session {
 
     /// Whether the layers of a stage are part of the result.
     pub(crate) fn ships(&self, stage: StageId) -> bool {
-        let mut id = self.plan.target;
-        while id != stage {
-            match self.plan.stage(id).base {
-                Base::Stage(base) => id = base,
-                Base::Image(_) | Base::Scratch => return false,
+        let stands_on = |mut id: StageId| {
+            while id != stage {
+                match self.plan.stage(id).base {
+                    Base::Stage(base) => id = base,
+                    Base::Image(_) | Base::Scratch => return false,
+                }
             }
-        }
-        true
+            true
+        };
+        self.plan.results().any(stands_on)
     }
 
     /// The stages whose result something asks for: those below the targets, and those that a step which has to
     /// run takes files from.
     fn wanted(&self) -> BTreeSet<StageId> {
         let mut wanted = BTreeSet::new();
-        let mut pending = vec![self.plan.target];
-        pending.extend(&self.plan.more_targets);
+        let mut pending: Vec<StageId> = self.plan.targets().collect();
         while let Some(id) = pending.pop() {
             if !wanted.insert(id) {
                 continue;
@@ -488,9 +495,25 @@ impl Session {
         wanted
     }
 
+    /// The image that a stage came to.
+    async fn finish(
+        self: &Arc<Self>,
+        target: StageId,
+        output: &StageOutput,
+        layers: Layers,
+    ) -> Result<Image, BuildError> {
+        match layers {
+            Layers::OfSteps => Ok(self.image(target, &output.layers, 0)),
+            Layers::Single => {
+                let squashed = single_layer::squash(self, output).await?;
+                Ok(self.image(target, &squashed, output.layers.len() - squashed.len() + 1))
+            }
+        }
+    }
+
     /// The image of these layers, of which the last stands for `squashed` rows of the history.
-    fn image(&self, layers: &[StageLayer], squashed: usize) -> Image {
-        let mut config = self.plan.target_stage().config.clone();
+    fn image(&self, target: StageId, layers: &[StageLayer], squashed: usize) -> Image {
+        let mut config = self.plan.stage(target).config.clone();
         single_layer::squash_history(&mut config.history, squashed);
         let references = layers.iter().map(|layer| layer.layer.clone()).collect();
         let mut layers = layers.iter();

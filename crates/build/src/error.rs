@@ -3,7 +3,7 @@
 use strata_context::{ContextError, GitError};
 use strata_dockerfile::{IgnoreError, Span};
 use strata_layer::{DecodeError, EncodeError};
-use strata_oci::Digest;
+use strata_oci::{Digest, Platform};
 use strata_rootfs::SnapshotError;
 use strata_sandbox::{Exit, RunError};
 use strata_tree::{ApplyError, TreePath};
@@ -90,6 +90,17 @@ pub enum ErrorKind {
     /// A command could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A command is for another processor, and nothing on this machine stands in for it.
+    #[error("commands for `{platform}` do not run on this machine, which is `{host}`")]
+    ForeignCommand {
+        /// The platform of the stage.
+        platform: Box<Platform>,
+        /// The platform of this machine.
+        host: Box<Platform>,
+        /// What the kernel said.
+        #[source]
+        source: RunError,
+    },
     /// No way of running commands works here.
     #[error("this host allows no way to run commands")]
     NoIsolation {

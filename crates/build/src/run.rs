@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use strata_layer::Content;
 use strata_plan::{Network, RunOp, StageId};
-use strata_sandbox::{Command, Exit, Stream};
+use strata_sandbox::{Command, Exit, RunError, Stream};
 use strata_sys::Root;
 use strata_tree::lookup::Last;
 use strata_tree::{ChangeSet, Resolved, Tree, TreePath};
@@ -69,7 +69,7 @@ pub(crate) async fn run(
                 session.emit(Event::Output { step, stream, text });
             }
         });
-        let outcome = outcome?;
+        let outcome = outcome.map_err(|error| explained(&session, stage, error))?;
         if outcome.exit != Exit::Code(0) {
             return Err(ErrorKind::CommandFailed {
                 command: text,
@@ -91,6 +91,18 @@ pub(crate) async fn run(
     .await?;
     running.workspace = Some(done.0);
     Ok(done.1)
+}
+
+/// What the kernel will not start is in most cases for another processor.
+fn explained(session: &crate::engine::Session, stage: StageId, error: RunError) -> ErrorKind {
+    let (platform, host) = (&session.plan.stage(stage).platform, &session.settings.host);
+    match error {
+        RunError::Exec { .. } if platform.architecture != host.architecture => {
+            let (platform, host) = (Box::new(platform.clone()), Box::new(host.clone()));
+            ErrorKind::ForeignCommand { platform, host, source: error }
+        }
+        error => error.into(),
+    }
 }
 
 fn command(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use strata_agent::Agent;
 use strata_context::Git;
 use strata_layer::EncodeOptions;
-use strata_oci::Timestamp;
+use strata_oci::{Platform, Timestamp};
 use strata_sandbox::{Isolation, Ulimit};
 
 use crate::event::Events;
@@ -72,6 +72,8 @@ pub struct Settings {
     pub ssh: BTreeMap<String, Agent>,
     /// Fetches repositories.
     pub git: Git,
+    /// The platform of this machine.
+    pub host: Platform,
     /// The content of `/etc/resolv.conf` for commands.
     pub resolver_configuration: Option<Vec<u8>>,
     /// Limits of commands.

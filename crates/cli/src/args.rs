@@ -13,7 +13,7 @@ pub(crate) mod registry;
 use build::{BuildArgs, CheckArgs};
 use executor::ExecutorArgs;
 use images::{CacheCommand, CopyArgs, ImagesArgs, InspectArgs, PruneArgs, PushArgs, RmArgs};
-use registry::{LoginArgs, LogoutArgs};
+use registry::{LoginArgs, LogoutArgs, RegistryArgs};
 
 /// Builds OCI images from Dockerfiles: no daemon, no root, no privileges.
 #[derive(Debug, Parser)]
@@ -58,15 +58,25 @@ pub(crate) struct CacheArgs {
 ///
 /// Tries every way of running commands that strata knows, best first, and says for each whether it
 /// works here, what the kernel answered and what would change that. Exits with 4 if none works.
+///
+/// With `--registry` it looks at a registry in place of this host: where it is reached, what it
+/// wants, every identity that is configured with its source, and what each may do. No secret is
+/// shown. Exits with 3 if nobody may pull.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   strata doctor
+  strata doctor --registry registry.example.com/team/app:1
   strata doctor --json | jq '.candidates[] | select(.verdict == \"works\").name'")]
 pub(crate) struct DoctorArgs {
     /// Print JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
+    /// Look at the registry of this reference
+    #[arg(long, value_name = "REF", value_parser = strata_oci::Reference::parse)]
+    pub(crate) registry: Option<strata_oci::Reference>,
+    #[command(flatten)]
+    pub(crate) access: RegistryArgs,
     #[command(flatten)]
     pub(crate) state: StateArgs,
 }

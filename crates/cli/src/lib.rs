@@ -98,7 +98,12 @@ fn dispatch(command: Command, environment: &Environment) -> Result<(), Failure> 
         Command::Rm(arguments) => commands::images::remove(&arguments, environment),
         Command::Prune(arguments) => commands::images::prune(&arguments, environment),
         Command::Cache(arguments) => commands::cache::run(&arguments.command, environment),
-        Command::Doctor(arguments) => commands::doctor::run(&arguments, environment),
+        Command::Doctor(arguments) => match &arguments.registry {
+            Some(reference) => {
+                runtime()?.block_on(commands::doctor::registry(reference, &arguments, environment))
+            }
+            None => commands::doctor::run(&arguments, environment),
+        },
         Command::Executor(arguments) => commands::executor::run(*arguments, environment),
         Command::Version(arguments) => commands::version::run(&arguments),
     }

@@ -64,9 +64,10 @@ fn environment_page_is_current() {
     }
     text.push_str(
         "\n`--build-arg KEY`, `--secret id=ID` and `--secret id=ID,env=NAME` read the variables that \
-         they name.\n\n`strata executor` reads the `KANIKO_…` variables that its help names beside their options, and \
-         for a context of `git://` `GIT_TOKEN`, or `GIT_USERNAME` and `GIT_PASSWORD`, and \
-         `GIT_PULL_METHOD=http`.\n",
+         they name. `KANIKO_HOST_USER` and `KANIKO_HOST_PASSWORD`, with the name of a registry or of a \
+         domain above it in capitals and `_` for `.`, `-` and `:`, are credentials for it.\n\n\
+         `strata executor` reads the `KANIKO_…` variables that its help names beside their options, and \
+         `GIT_PULL_METHOD=http` for a context of `git://`.\n",
     );
     hold("environment.md", &text);
 }

@@ -7,6 +7,7 @@ pub(crate) mod build;
 pub(crate) mod context;
 pub(crate) mod dockerfile;
 pub(crate) mod executor;
+pub(crate) mod git_login;
 pub(crate) mod gitlab;
 pub(crate) mod lint;
 pub(crate) mod progress;

@@ -91,6 +91,7 @@ pub(crate) fn evaluate(
         stages,
         images,
         target,
+        more_results: Vec::new(),
         more_targets,
         warnings,
         sources,

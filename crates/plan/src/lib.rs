@@ -16,7 +16,7 @@
 //! [`recipe`] what keys are made of; [`outline`] what a Dockerfile offers; [`error`] what can be wrong. How a Dockerfile is evaluated, in this order:
 //! `global` variables, `head` the FROMs and what names mean, `reach` what the target needs, `check` literals,
 //! `evaluate` instructions to steps; with `scope` variables of a stage, `findings` what is wrong so far, `value`
-//! readers of single values. `unsupported` what is refused; `wants` what has to be there; `text` how a plan is shown.
+//! readers of single values. `merge` makes one plan of several platforms'; `unsupported` what is refused; `wants` what has to be there; `text` how a plan is shown.
 
 mod check;
 pub mod error;
@@ -24,6 +24,7 @@ mod evaluate;
 mod findings;
 mod global;
 mod head;
+mod merge;
 pub mod op;
 pub mod outline;
 pub mod plan;

@@ -54,7 +54,10 @@ pub struct Plan {
     pub images: Vec<PlannedImage>,
     /// The stage that is the result.
     pub target: StageId,
-    /// Stages that are built besides it.
+    /// Further results: the same for other platforms.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_results: Vec<StageId>,
+    /// Stages that are built besides and come to no result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub more_targets: Vec<StageId>,
     /// Findings that do not stop the build, in source order.
@@ -86,6 +89,16 @@ impl Plan {
         self.stage(self.target)
     }
 
+    /// The stages that are results.
+    pub fn results(&self) -> impl Iterator<Item = StageId> {
+        std::iter::once(self.target).chain(self.more_results.iter().copied())
+    }
+
+    /// The stages that are results, and those that are built besides.
+    pub fn targets(&self) -> impl Iterator<Item = StageId> {
+        self.results().chain(self.more_targets.iter().copied())
+    }
+
     /// The text that a span points into.
     pub fn source(&self, span: Span) -> &Source {
         &self.sources[usize::from(span.source)]
@@ -93,7 +106,7 @@ impl Plan {
 }
 
 /// An image that a plan uses.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedImage {
     /// Where it comes from.
     pub source: ImageSource,
@@ -136,7 +149,7 @@ pub enum Base {
 }
 
 /// A FROM and what follows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stage {
     /// Its place in the plan.
     pub id: StageId,
@@ -187,7 +200,7 @@ impl Stage {
 }
 
 /// One instruction of a stage.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// Its place among the numbered steps of the stage, for progress: `[name index/total]`. Instructions that
     /// only change the config have none; a base image counts as the first.

@@ -41,7 +41,7 @@ impl Plan {
             write!(f, " {name}")?;
         }
         write!(f, " for {}", stage.platform)?;
-        writeln!(f, "{}", if stage.id == self.target { " (target)" } else { "" })?;
+        writeln!(f, "{}", if self.targets().any(|id| id == stage.id) { " (target)" } else { "" })?;
         writeln!(f, "  FROM {}", stage.from)?;
         match stage.base {
             Base::Scratch => {}

@@ -14,6 +14,8 @@ mod keys;
 mod lint;
 #[path = "main/plans.rs"]
 mod plans;
+#[path = "main/platforms.rs"]
+mod platforms;
 #[path = "main/properties.rs"]
 mod properties;
 #[path = "main/wants.rs"]

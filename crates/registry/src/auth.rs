@@ -1,6 +1,7 @@
 //! The login of one registry: challenges, tokens, and which identity works.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use reqwest::header::HeaderValue;
 use tokio::sync::{Mutex, MutexGuard};
@@ -69,8 +70,8 @@ enum Standing {
     Unasked,
     /// A token from before, which may have been revoked or be too old.
     Reused,
-    /// What the current identity gives, made just now.
-    Fresh { position: usize },
+    /// What the current identity gives, made just now, and until when that is good.
+    Fresh { position: usize, expires: Option<Instant> },
 }
 
 impl Session {
@@ -85,6 +86,11 @@ impl Session {
     fn with(registry: &str, identities: Identities) -> Self {
         let state = Mutex::new(State::default());
         Self { registry: registry.to_owned(), identities, state }
+    }
+
+    /// Tells what the registry wanted to see, once it was asked for something.
+    pub(crate) async fn challenge(&self) -> Option<Challenge> {
+        self.state.lock().await.challenge.clone()
     }
 
     /// Gives what a request should be sent with, as far as is known.
@@ -116,10 +122,14 @@ impl Session {
         }
         match refused.standing {
             Standing::Unasked => {}
+            // A request that takes longer than a token lives says nothing about who sent it.
+            Standing::Fresh { expires: Some(expires), .. } if expires <= Instant::now() => {
+                state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
+            }
             Standing::Reused => {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
             }
-            Standing::Fresh { position } => {
+            Standing::Fresh { position, .. } => {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
                 let lineup = self.lineup(&mut state, scopes).await;
                 // Another request may have moved on already.
@@ -141,7 +151,7 @@ impl Session {
             let (header, tried) = (None, "no credentials".to_owned());
             return Ok(Authorization { header, tried, standing: Standing::Unasked });
         };
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         state.tokens.retain(|(_, token)| token.is_fresh(now));
         loop {
             let reused = match &challenge {
@@ -160,7 +170,7 @@ impl Session {
                 return Ok(Authorization { header: reused, tried, standing: Standing::Reused });
             }
             let credential = candidate.map(|candidate| candidate.credential);
-            let standing = Standing::Fresh { position };
+            let standing = Standing::Fresh { position, expires: None };
             match (&challenge, credential) {
                 (Challenge::Basic, Some(Credential::Basic { username, password })) => {
                     let header = Some(basic(&username, &password));
@@ -182,6 +192,10 @@ impl Session {
                     match request.fetch(connections).await {
                         Ok(token) => {
                             let header = Some(token.header().clone());
+                            // One that never was good is no excuse.
+                            let expires =
+                                Some(token.expires()).filter(|expires| *expires > Instant::now());
+                            let standing = Standing::Fresh { position, expires };
                             state.tokens.push((scopes.clone(), token));
                             return Ok(Authorization { header, tried, standing });
                         }

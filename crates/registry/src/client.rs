@@ -27,6 +27,7 @@ struct Inner {
     connections: Connections,
     retry: RetryPolicy,
     timeouts: Timeouts,
+    upload_piece: usize,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
 }
 
@@ -47,6 +48,7 @@ impl Client {
             connections: Connections::new(settings)?,
             retry: settings.retry,
             timeouts: settings.timeouts,
+            upload_piece: settings.upload_piece.max(1),
             hosts: Mutex::default(),
         })))
     }
@@ -92,8 +94,16 @@ impl Client {
         &self.0.connections
     }
 
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.0.credentials
+    }
+
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.0.timeouts
+    }
+
+    pub(crate) fn upload_piece(&self) -> usize {
+        self.0.upload_piece
     }
 
     pub(crate) fn attempts(&self) -> Attempts<'_> {

@@ -1,7 +1,8 @@
 //! Who to be at which registry.
 //!
 //! Everything configured is a candidate, best first; the anonymous user comes last. A registry that refuses one
-//! candidate is asked with the next, so a stale entry in one file does not hide a good one in another.
+//! candidate is asked with the next, so a stale entry in one file does not hide a good one in another. What is most
+//! specific is best; among equals the order of the sources decides.
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ mod key;
 mod login;
 
 pub use config_file::ConfigFile;
+use key::Fit;
 pub use login::{LoginError, login, logout};
 
 /// Says who to be.
@@ -57,13 +59,31 @@ impl Candidate {
 /// Lists where credentials come from. The caller reads environment and disk; helpers are run from here.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialSources {
-    /// Given outright, each for a registry (`host[:port]`, or with a namespace behind it); they come first.
-    pub explicit: Vec<(String, Candidate)>,
-    /// Configuration files in the order of precedence. What is most specific wins across all of them; the order
-    /// decides among equals.
-    pub files: Vec<ConfigFile>,
+    /// In the order of precedence. What is most specific wins across all of them; the order decides among equals.
+    pub sources: Vec<CredentialSource>,
     /// Where `docker-credential-*` programs are looked for: the entries of `PATH`.
     pub helper_directories: Vec<PathBuf>,
+}
+
+/// Is one place that credentials come from.
+#[derive(Debug, Clone)]
+pub enum CredentialSource {
+    /// One identity, for a registry or a namespace of it.
+    Entry {
+        /// `host[:port]`, or with a namespace behind it.
+        key: String,
+        /// The identity.
+        candidate: Candidate,
+    },
+    /// One identity, for all hosts of a domain that is spelled as part of a variable's name.
+    Domain {
+        /// `REGISTRY_EXAMPLE_COM` for `registry.example.com` and whatever is below it.
+        name: String,
+        /// The identity.
+        candidate: Candidate,
+    },
+    /// A configuration file, with the helpers that it names.
+    File(ConfigFile),
 }
 
 /// Says why configured credentials cannot be used.
@@ -170,46 +190,26 @@ impl Credentials {
     /// Like [`Credentials::candidates`], with every problem met on the way.
     pub(crate) async fn find(&self, registry: &str, repository: Option<&str>) -> Found {
         let mut found = Found::default();
-        // (how specific, candidate); a stable sort keeps the order of the sources among equals.
-        let mut ranked: Vec<(usize, Candidate)> = Vec::new();
-        for (entry, candidate) in &self.sources.explicit {
-            if let Some(specificity) = key::specificity(entry, registry, repository) {
-                ranked.push((specificity, candidate.clone()));
-            }
-        }
-        ranked.sort_by_key(|(specificity, _)| std::cmp::Reverse(*specificity));
-        found.candidates.extend(ranked.drain(..).map(|(_, candidate)| candidate));
-
-        let mut from_stores = Vec::new();
-        for file in &self.sources.files {
-            match file.entries(registry, repository) {
-                Ok(entries) => ranked.extend(entries),
-                Err(problem) => found.problems.push(problem),
-            }
-            let helper = file.helper_for(registry, repository);
-            if let Some((specificity, name)) = helper {
-                match helper::get(name, registry, &self.sources.helper_directories).await {
-                    Ok(Some(credential)) => {
-                        let source = format!("credential helper `{name}` of {}", file.name());
-                        ranked.push((specificity, Candidate { credential, source }));
-                    }
-                    Ok(None) => {}
-                    Err(problem) => found.problems.push(problem),
+        let mut ranked: Vec<(Fit, Candidate)> = Vec::new();
+        for source in &self.sources.sources {
+            match source {
+                CredentialSource::Entry { key, candidate } => {
+                    let fit = key::fit(key, registry, repository);
+                    ranked.extend(fit.map(|fit| (fit, candidate.clone())));
                 }
-            } else if let Some(name) = file.store() {
-                match helper::get(name, registry, &self.sources.helper_directories).await {
-                    Ok(Some(credential)) => {
-                        let source = format!("credential store `{name}` of {}", file.name());
-                        from_stores.push(Candidate { credential, source });
-                    }
-                    Ok(None) => {}
-                    Err(problem) => found.problems.push(problem),
+                CredentialSource::Domain { name, candidate } => {
+                    let fit = key::fit_of_domain(name, registry);
+                    ranked.extend(fit.map(|fit| (fit, candidate.clone())));
+                }
+                CredentialSource::File(file) => {
+                    self.look_into(file, registry, repository, &mut ranked, &mut found.problems)
+                        .await;
                 }
             }
         }
-        ranked.sort_by_key(|(specificity, _)| std::cmp::Reverse(*specificity));
+        // A stable sort keeps the order of the sources among equals.
+        ranked.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
         found.candidates.extend(ranked.into_iter().map(|(_, candidate)| candidate));
-        found.candidates.extend(from_stores);
         let mut seen: Vec<Credential> = Vec::new();
         found.candidates.retain(|candidate| {
             let new = !seen.contains(&candidate.credential);
@@ -219,6 +219,32 @@ impl Credentials {
             new
         });
         found
+    }
+
+    /// Takes what a file has: its entries, and what the one helper says that is responsible.
+    async fn look_into(
+        &self,
+        file: &ConfigFile,
+        registry: &str,
+        repository: Option<&str>,
+        ranked: &mut Vec<(Fit, Candidate)>,
+        problems: &mut Vec<CredentialError>,
+    ) {
+        match file.entries(registry, repository) {
+            Ok(entries) => ranked.extend(entries),
+            Err(problem) => problems.push(problem),
+        }
+        let own = file.helper_for(registry, repository).map(|(fit, name)| (fit, "helper", name));
+        let store = || file.store().map(|name| (Fit::Anything, "store", name));
+        let Some((fit, what, name)) = own.or_else(store) else { return };
+        match helper::get(name, registry, &self.sources.helper_directories).await {
+            Ok(Some(credential)) => {
+                let source = format!("credential {what} `{name}` of {}", file.name());
+                ranked.push((fit, Candidate { credential, source }));
+            }
+            Ok(None) => {}
+            Err(problem) => problems.push(problem),
+        }
     }
 }
 

@@ -69,6 +69,24 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// Is true for what changes a registry.
+    fn pushes(&self) -> bool {
+        match self {
+            Self::PushBlob { .. }
+            | Self::PushManifest { .. }
+            | Self::CheckPush
+            | Self::DeleteManifest { .. } => true,
+            Self::Ping
+            | Self::Resolve { .. }
+            | Self::FetchManifest { .. }
+            | Self::FindBlob { .. }
+            | Self::FetchBlob { .. }
+            | Self::ListTags => false,
+        }
+    }
+}
+
 /// Says how an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ErrorKind {

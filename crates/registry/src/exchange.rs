@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    AUTHORIZATION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -16,7 +16,7 @@ use crate::settings::Timeouts;
 
 mod upload;
 
-pub(crate) use upload::{Sent, Upload};
+pub(crate) use upload::{Sent, Upload, source_error};
 
 /// Storage behind a registry needs one redirect, a front before it another.
 const REDIRECT_LIMIT: usize = 8;
@@ -185,11 +185,16 @@ pub(crate) async fn refusal(response: Response, tried: &str) -> ErrorKind {
     }
 }
 
-/// Reads `Retry-After` in its form of seconds. The form of a date is rare and would need a clock; it is as if
-/// nothing were asked.
+/// Reads `Retry-After`: seconds, or a date, which is counted from the answer's own `Date`. The clocks of two
+/// machines differ; that of one does not differ from itself.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let now = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    until.duration_since(now).ok()
 }
 
 /// Takes the words out of an error's body; if it cannot be read, there are none.
@@ -280,4 +285,31 @@ fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
         return Some(tls);
     }
     tls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_asked_for_in_seconds_or_until_a_date() {
+        let seconds = |count| Some(Duration::from_secs(count));
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (after, now, expected) in [
+            ("3", None, seconds(3)),
+            (" 0 ", None, seconds(0)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(date), seconds(10)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(date), None),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", None, None),
+            ("soon", Some(date), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(after));
+            if let Some(now) = now {
+                headers.insert(DATE, HeaderValue::from_static(now));
+            }
+            assert_eq!(retry_after(&headers), expected, "{after} at {now:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
 }

@@ -25,6 +25,11 @@ impl Host {
         Self { name: name.to_owned(), session, origin: OnceCell::new() }
     }
 
+    /// Is a registry whose address was decided on before.
+    pub(crate) fn at(name: &str, session: Session, origin: Url) -> Self {
+        Self { name: name.to_owned(), session, origin: OnceCell::from(origin) }
+    }
+
     /// Is `scheme://host[:port]/`, decided at the first request.
     ///
     /// A loopback address is asked in plain HTTP, as `BuildKit` and Docker do, unless settings for it speak of
@@ -104,13 +109,14 @@ impl Connections {
         let usual = (settings.others.clone(), client(&settings.others)?);
         let mut special = BTreeMap::new();
         for (name, host) in &settings.hosts {
-            special.insert(name.clone(), (host.clone(), client(host)?));
+            special.insert(without_default_port(name), (host.clone(), client(host)?));
         }
         Ok(Self { usual, special, ping_timeout: settings.timeouts.idle })
     }
 
     pub(crate) fn settings(&self, registry: &str) -> Option<&HostSettings> {
-        self.special.get(registry).or(Some(&self.usual)).map(|(settings, _)| settings)
+        let special = self.special.get(&without_default_port(registry));
+        special.or(Some(&self.usual)).map(|(settings, _)| settings)
     }
 
     /// Finds the client for a URL, whoever named it.
@@ -137,7 +143,8 @@ impl Connections {
             }
             Some(HostSettings { security: HostSecurity::Insecure, .. }) => Approach::SecureFirst,
             Some(settings)
-                if !settings.certificate_authorities.is_empty()
+                if settings.security == HostSecurity::Unverified
+                    || !settings.certificate_authorities.is_empty()
                     || settings.client_certificate.is_some() =>
             {
                 Approach::Secure
@@ -160,6 +167,11 @@ impl Connections {
             }
         }
     }
+}
+
+/// Spells a registry as URLs do: references and settings may say the port that goes without saying.
+fn without_default_port(registry: &str) -> String {
+    registry.strip_suffix(":443").unwrap_or(registry).to_owned()
 }
 
 /// Spells a URL's host as settings and references do.

@@ -16,7 +16,7 @@
 //!
 //! Modules: [`Client`] in `client` with its operations in `manifest`, `blob`, `push` and `tags`; `pull`
 //! walks mirrors and attempts; `exchange` sends one
-//! request with auth, redirects and limits; `auth` speaks the token protocol; [`Credentials`] finds who to be;
+//! request with auth, redirects and limits; `auth` speaks the token protocol; [`Credentials`] finds who to be, and `examine` tries all of them;
 //! `download` fetches
 //! files of any server; `host` decides on scheme and connection, with `tls` for roots; [`RetryPolicy`] in `retry`; [`RegistryError`].
 
@@ -26,6 +26,7 @@ mod client;
 mod credentials;
 mod download;
 mod error;
+mod examine;
 mod exchange;
 mod host;
 mod manifest;
@@ -41,11 +42,12 @@ mod tls;
 pub use blob::BlobReader;
 pub use client::Client;
 pub use credentials::{
-    Candidate, ConfigFile, Credential, CredentialError, CredentialSources, Credentials, LoginError,
-    login, logout,
+    Candidate, ConfigFile, Credential, CredentialError, CredentialSource, CredentialSources,
+    Credentials, LoginError, login, logout,
 };
 pub use download::{Download, DownloadError};
 pub use error::{ErrorKind, Operation, RegistryError};
+pub use examine::{Examination, Trial, Verdict, Wants};
 pub use manifest::{Fetched, Resolved};
 pub use push::{BlobPush, Pushed};
 pub use retry::RetryPolicy;

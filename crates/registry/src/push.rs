@@ -10,7 +10,10 @@ use crate::auth::{Access, Scopes};
 use crate::client::{Client, Endpoint};
 use crate::error::{ErrorKind, Operation, RegistryError};
 use crate::exchange::{Body, Request, Sent, Upload, location};
+use crate::retry::Attempts;
 use crate::source::BlobSource;
+
+mod pieces;
 
 /// Says what a push had to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +60,8 @@ impl Client {
     /// Brings a blob into a repository, by the cheapest way that works.
     ///
     /// The upload is one streamed request. If it fails in the middle, it starts over, and looks first whether the
-    /// registry had got everything after all.
+    /// registry had got everything after all. A large blob is then sent in pieces, each of which can fail by itself:
+    /// some fronts carry no more in one request, and some connections do not last.
     pub async fn push_blob(
         &self,
         to: &Repository,
@@ -72,13 +76,28 @@ impl Client {
             .collect();
         sources.dedup();
         let mut attempts = self.attempts();
+        let mut manner = Manner::Whole;
+        let mut uploads = 0;
         loop {
-            match self.push_once(&endpoint, push, &mut sources).await {
+            let pushing = self.push_once(&endpoint, push, &mut sources, manner, &mut attempts);
+            let kind = match pushing.await {
                 Ok(pushed) => return Ok(pushed),
-                Err(kind) => attempts
-                    .wait_after(kind)
-                    .await
-                    .map_err(|kind| endpoint.error(operation.clone(), kind))?,
+                Err(kind) => kind,
+            };
+            uploads += 1;
+            let is_large = push.blob.size > self.upload_piece() as u64;
+            let too_large = matches!(kind, ErrorKind::Refused { status: 413, .. });
+            let failed = |kind| endpoint.error(operation.clone(), kind);
+            if is_large && too_large && manner == Manner::Whole {
+                tracing::debug!(digest = %push.blob.digest, "too large for one request");
+            } else if uploads >= attempts.limit() {
+                // Pieces that arrive begin the count anew; uploads that are lost each time do not.
+                return Err(failed(kind));
+            } else {
+                attempts.wait_after(kind).await.map_err(failed)?;
+            }
+            if is_large {
+                manner = Manner::Pieces;
             }
         }
     }
@@ -100,15 +119,10 @@ impl Client {
     /// upload and cancels it.
     pub async fn check_push(&self, to: &Repository) -> Result<(), RegistryError> {
         let endpoint = self.origin(to);
-        let scopes = Scopes::of(&endpoint.path, Access::PullAndPush);
         let mut attempts = self.attempts();
         loop {
-            match self.begin_upload(&endpoint, &scopes, None).await {
-                Ok(Begun::Upload(session)) => {
-                    self.cancel_upload(&endpoint, session, &scopes).await;
-                    return Ok(());
-                }
-                Ok(Begun::Mounted) => return Ok(()),
+            match self.try_upload(&endpoint).await {
+                Ok(()) => return Ok(()),
                 Err(kind) => attempts
                     .wait_after(kind)
                     .await
@@ -117,11 +131,22 @@ impl Client {
         }
     }
 
+    /// Begins an upload and cancels it.
+    pub(crate) async fn try_upload(&self, endpoint: &Endpoint) -> Result<(), ErrorKind> {
+        let scopes = Scopes::of(&endpoint.path, Access::PullAndPush);
+        if let Begun::Upload(session) = self.begin_upload(endpoint, &scopes, None).await? {
+            self.cancel_upload(endpoint, session, &scopes).await;
+        }
+        Ok(())
+    }
+
     async fn push_once(
         &self,
         endpoint: &Endpoint,
         push: &BlobPush,
         sources: &mut Vec<&Repository>,
+        manner: Manner,
+        attempts: &mut Attempts<'_>,
     ) -> Result<Pushed, ErrorKind> {
         let scopes = Scopes::of(&endpoint.path, Access::PullAndPush);
         if self.find_blob(endpoint, &push.blob, Access::PullAndPush).await? {
@@ -151,7 +176,18 @@ impl Client {
                 }
             },
         };
-        self.finish_upload(endpoint, session, push, scopes).await
+        match manner {
+            Manner::Whole => {
+                let sent: Option<Sent> = push.sent.clone();
+                let upload = Upload { source: push.source.clone(), length: push.blob.size, sent };
+                self.finish_upload(endpoint, session, push, scopes, Body::Upload(upload)).await
+            }
+            Manner::Pieces => {
+                let session =
+                    self.upload_pieces(endpoint, session, push, &scopes, attempts).await?;
+                self.finish_upload(endpoint, session, push, scopes, Body::Empty).await
+            }
+        }
     }
 
     async fn begin_upload(
@@ -188,17 +224,16 @@ impl Client {
         mut session: Url,
         push: &BlobPush,
         scopes: Scopes,
+        body: Body,
     ) -> Result<Pushed, ErrorKind> {
         // What the registry put into the query is its own affair; the digest goes behind it.
         session.query_pairs_mut().append_pair("digest", &push.blob.digest.to_string());
-        let sent: Option<Sent> = push.sent.clone();
-        let upload = Upload { source: push.source.clone(), length: push.blob.size, sent };
         let mut request = Request::new(Method::PUT, session, scopes);
         request.headers.insert(
             reqwest::header::CONTENT_TYPE,
             reqwest::header::HeaderValue::from_static("application/octet-stream"),
         );
-        request.body = Body::Upload(upload);
+        request.body = body;
         match self.exchange(&endpoint.host, &request).await {
             Ok(response) if response.status() == StatusCode::CREATED => Ok(Pushed::Uploaded),
             // Some registries answer so although the blob is complete.
@@ -223,6 +258,15 @@ impl Client {
             tracing::debug!(%problem, "cannot cancel an upload");
         }
     }
+}
+
+/// Is how a blob is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// As one request.
+    Whole,
+    /// As many.
+    Pieces,
 }
 
 enum Begun {

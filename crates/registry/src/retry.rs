@@ -69,6 +69,16 @@ impl<'a> Attempts<'a> {
         Self { policy, failures }
     }
 
+    /// Forgets the failures, after real progress.
+    pub(crate) fn progressed(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Tells how often an operation is tried in all.
+    pub(crate) fn limit(&self) -> u32 {
+        self.policy.attempts
+    }
+
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }

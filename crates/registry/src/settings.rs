@@ -24,6 +24,9 @@ pub struct Settings {
     pub proxies: Proxies,
     /// How long silence is waited out.
     pub timeouts: Timeouts,
+    /// How many bytes a piece of an upload has, where one request does not carry the whole. Each upload holds one
+    /// piece in memory.
+    pub upload_piece: usize,
 }
 
 impl Default for Settings {
@@ -36,6 +39,7 @@ impl Default for Settings {
             retry: RetryPolicy::default(),
             proxies: Proxies::default(),
             timeouts: Timeouts::default(),
+            upload_piece: 16 << 20,
         }
     }
 }
@@ -62,6 +66,8 @@ pub enum HostSecurity {
     /// asked in plain HTTP first, and in HTTPS if it answers that it wants that.
     #[default]
     Verified,
+    /// HTTPS with whatever certificate, never plain HTTP. Credentials are sent all the same.
+    Unverified,
     /// HTTPS with whatever certificate; plain HTTP if that does not connect. Credentials are sent all the same.
     Insecure,
 }
@@ -103,7 +109,7 @@ impl Mirror {
 /// places of the system are tried. Where all this gives nothing, the authorities compiled into the program
 /// (Mozilla's) are used, so that an image without CA files works.
 ///
-/// A server's certificate that is itself in one of the files is believed too, whoever signed it.
+/// A server's certificate that is itself in one of the files and directories is believed too, whoever signed it.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedRoots {
     /// Files in PEM (`SSL_CERT_FILE`): they replace the system's.
@@ -112,6 +118,8 @@ pub struct TrustedRoots {
     pub directories: Vec<PathBuf>,
     /// Files in PEM believed in addition.
     pub additional_files: Vec<PathBuf>,
+    /// Directories of files in PEM believed in addition.
+    pub additional_directories: Vec<PathBuf>,
 }
 
 /// Is the proxies on the way, as the usual variables give them.

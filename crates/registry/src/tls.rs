@@ -43,7 +43,7 @@ pub(crate) fn load_roots(trusted: &TrustedRoots) -> Result<Roots, SettingsError>
         roots.add_file(file)?;
     }
     for directory in &trusted.directories {
-        add_directory(&mut roots.store, directory)?;
+        roots.add_directory(directory)?;
     }
     if trusted.files.is_empty() && trusted.directories.is_empty() {
         // The first file that has any: they are the same authorities under several names.
@@ -60,6 +60,9 @@ pub(crate) fn load_roots(trusted: &TrustedRoots) -> Result<Roots, SettingsError>
     }
     for file in &trusted.additional_files {
         roots.add_file(file)?;
+    }
+    for directory in &trusted.additional_directories {
+        roots.add_directory(directory)?;
     }
     Ok(roots)
 }
@@ -78,27 +81,29 @@ impl Roots {
         self.given.extend(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
         Ok(())
     }
-}
 
-/// Adds what is a certificate in each file; such directories also hold links, hashes and keys.
-fn add_directory(store: &mut RootCertStore, path: &Path) -> Result<(), SettingsError> {
-    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
-    let entries = match std::fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(unreadable(source)),
-    };
-    let mut files: Vec<PathBuf> = Vec::new();
-    for entry in entries {
-        files.push(entry.map_err(unreadable)?.path());
+    /// Adds what is a certificate in each file; such directories also hold links, hashes and keys.
+    fn add_directory(&mut self, path: &Path) -> Result<(), SettingsError> {
+        let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(unreadable(source)),
+        };
+        let mut files: Vec<PathBuf> = Vec::new();
+        for entry in entries {
+            files.push(entry.map_err(unreadable)?.path());
+        }
+        files.sort();
+        for pem in
+            files.iter().filter(|file| file.is_file()).filter_map(|file| std::fs::read(file).ok())
+        {
+            if add_pem(&mut self.store, &pem) > 0 {
+                self.given.extend(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
+            }
+        }
+        Ok(())
     }
-    files.sort();
-    for pem in
-        files.iter().filter(|file| file.is_file()).filter_map(|file| std::fs::read(file).ok())
-    {
-        add_pem(store, &pem);
-    }
-    Ok(())
 }
 
 /// Adds what can be used and counts it: bundles hold expired oddities that need not stop anything.
@@ -126,7 +131,7 @@ pub(crate) fn configure(roots: &Roots, host: &HostSettings) -> Result<ClientConf
             let verifier = BelieveGiven { usual, given: roots.given };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
-        HostSecurity::Insecure => builder
+        HostSecurity::Unverified | HostSecurity::Insecure => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(BelieveAnything { provider })),
     };

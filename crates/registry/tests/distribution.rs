@@ -5,6 +5,10 @@
 
 #[path = "distribution/auth.rs"]
 mod auth;
+#[path = "distribution/examine.rs"]
+mod examine;
+#[path = "distribution/proxies.rs"]
+mod proxies;
 #[path = "distribution/pull.rs"]
 mod pull;
 #[path = "distribution/push.rs"]
@@ -19,8 +23,8 @@ use std::time::Duration;
 
 use strata_oci::{Descriptor, MediaType, Reference, Repository};
 use strata_registry::{
-    BlobReader, Candidate, Client, Credential, CredentialSources, Credentials, HostSettings,
-    Mirror, RegistryError, RetryPolicy, Secret, Settings,
+    BlobReader, Candidate, Client, Credential, CredentialSource, CredentialSources, Credentials,
+    HostSettings, Mirror, RegistryError, RetryPolicy, Secret, Settings,
 };
 use strata_testkit::TestRegistry;
 
@@ -40,16 +44,20 @@ fn client() -> Client {
 }
 
 fn client_as(logins: &[(&TestRegistry, &str, &str)]) -> Client {
-    let explicit = logins.iter().map(|(registry, username, password)| {
+    let entries = logins.iter().map(|(registry, username, password)| {
         let credential = Credential::Basic {
             username: (*username).to_owned(),
             password: Secret::new(*password),
         };
-        (registry.host(), Candidate { credential, source: "the test".to_owned() })
+        identity(registry, credential)
     });
-    let sources =
-        CredentialSources { explicit: explicit.collect(), ..CredentialSources::default() };
+    let sources = CredentialSources { sources: entries.collect(), ..CredentialSources::default() };
     Client::new(&settings(), Credentials::new(sources)).unwrap()
+}
+
+fn identity(registry: &TestRegistry, credential: Credential) -> CredentialSource {
+    let candidate = Candidate { credential, source: "the test".to_owned() };
+    CredentialSource::Entry { key: registry.host(), candidate }
 }
 
 fn mirrored(registry: &TestRegistry, mirror: &TestRegistry, prefix: &str, only: bool) -> Client {

@@ -364,6 +364,7 @@ impl World {
                 cache_mounts: self.place("caches"),
                 secrets: BTreeMap::new(),
                 ssh: BTreeMap::new(),
+                host: strata_oci::Platform::new("linux", "amd64"),
                 resolver_configuration: None,
                 ulimits: Vec::new(),
                 shm_size: 1 << 20,

@@ -82,6 +82,8 @@ pub(crate) struct Extra {
     pub(crate) ignored_paths: Vec<String>,
     /// Whether the build's own layers become one.
     pub(crate) single_layer: bool,
+    /// Whether destinations are not asked beforehand if they take anything.
+    pub(crate) push_unasked: bool,
     /// Whether a tag that cannot be moved is left as it is.
     pub(crate) keep_immutable_tags: bool,
     /// More files for scripts.

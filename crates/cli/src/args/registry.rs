@@ -15,7 +15,13 @@ pub(crate) struct RegistryArgs {
     /// Registries on the loopback interface need no such permission.
     #[arg(long, value_name = "HOST", value_parser = host::host)]
     pub(crate) insecure_registry: Vec<String>,
+    /// Do not check the certificate of this registry, and never talk to it without TLS
+    #[arg(long, value_name = "HOST", value_parser = host::host)]
+    pub(crate) registry_skip_verify: Vec<String>,
     /// Trust this certificate authority for a registry
+    ///
+    /// In addition to the system's, and to those of `/etc/docker/certs.d/HOST` and
+    /// `/etc/containers/certs.d/HOST`.
     #[arg(long, value_name = "HOST=FILE", value_parser = host::authority)]
     pub(crate) registry_ca: Vec<HostAuthority>,
     /// Show this certificate to a registry
@@ -24,10 +30,15 @@ pub(crate) struct RegistryArgs {
     /// Ask this mirror before the registry; may be given several times
     #[arg(long, value_name = "HOST=MIRROR[/PREFIX]", value_parser = host::mirror)]
     pub(crate) registry_mirror: Vec<HostMirror>,
+    /// Pull images of this registry from its mirrors only
+    #[arg(long, value_name = "HOST", value_parser = host::host)]
+    pub(crate) registry_mirror_only: Vec<String>,
     /// Read credentials from this file only
     ///
-    /// Default: `DOCKER_AUTH_CONFIG`, `REGISTRY_AUTH_FILE`, `$DOCKER_CONFIG/config.json` or
-    /// `$HOME/.docker/config.json`, then those of other container tools.
+    /// Default: `DOCKER_AUTH_CONFIG`, `REGISTRY_AUTH_FILE`, `config.json` in `$DOCKER_CONFIG`,
+    /// `$HOME/.docker` and `/kaniko/.docker`, those of other container tools, then what
+    /// `--credential-helpers` names. What is most specific is tried first, and the next when a
+    /// registry refuses it; `strata doctor --registry REF` shows all of it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) authfile: Option<PathBuf>,
     /// Try a request again as often where the network or the registry fails; default 5
@@ -39,6 +50,41 @@ pub(crate) struct RegistryArgs {
     /// Check no certificate, but those of these.
     #[arg(skip)]
     pub(crate) unchecked_except: Option<Vec<String>>,
+    /// Which credentials of the environment are used; default all, `""` for none
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = credential_helper)]
+    pub(crate) credential_helpers: Option<Vec<CredentialHelper>>,
+}
+
+impl RegistryArgs {
+    /// Whether a source of credentials is to be used.
+    pub(crate) fn asks(&self, helper: CredentialHelper) -> bool {
+        self.credential_helpers.as_ref().is_none_or(|chosen| chosen.contains(&helper))
+    }
+}
+
+/// A source of credentials that is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CredentialHelper {
+    /// None: what an empty text says.
+    Nothing,
+    /// `KANIKO_HOST_USER` and `KANIKO_HOST_PASSWORD`.
+    Env,
+    /// The variables of a GitLab job.
+    Gitlab,
+}
+
+/// Reads the name of a source of credentials.
+pub(crate) fn credential_helper(text: &str) -> Result<CredentialHelper, String> {
+    match text {
+        "" => Ok(CredentialHelper::Nothing),
+        "env" => Ok(CredentialHelper::Env),
+        "gitlab" => Ok(CredentialHelper::Gitlab),
+        "google" | "ecr" | "acr" => {
+            Err("it is not built in yet: name its program in `credHelpers` of a `config.json`"
+                .to_owned())
+        }
+        _ => Err("it is one of `env` and `gitlab`".to_owned()),
+    }
 }
 
 /// Writes credentials for a registry, after trying them

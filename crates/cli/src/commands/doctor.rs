@@ -13,6 +13,10 @@ use crate::render::unit;
 use crate::settings::state_directory::{self, StateDirectory, file_system};
 use crate::streams;
 
+mod registry;
+
+pub(crate) use registry::registry;
+
 /// Everything that is found out.
 #[derive(Debug, Serialize)]
 struct Report {

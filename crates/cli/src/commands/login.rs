@@ -27,7 +27,7 @@ pub(crate) async fn with_password(
 ) -> Result<(), Failure> {
     let file = registry::login_file(arguments.access.authfile.as_ref(), environment)?;
     let credential = credential(arguments, password)?;
-    let settings = registry::settings(&arguments.access, environment);
+    let settings = registry::settings(&arguments.access, environment)?;
     let client = Client::new(&settings, Credentials::anonymous())
         .map_err(|error| Failure::new(Exit::Usage, Diagnostic::of(&error)))?;
     client

@@ -127,6 +127,10 @@ fn explained(diagnostic: Diagnostic, kind: &ErrorKind) -> Diagnostic {
         ErrorKind::NoIsolation { reasons } => {
             Diagnostic { notes: reasons.clone(), ..diagnostic }.help("`strata doctor` tells more")
         }
+        ErrorKind::ForeignCommand { .. } => diagnostic.help(
+            "let an emulator be registered (binfmt_misc with the flag `F`, as `qemu-user-static` does), \
+             or build on such a machine; a stage that cross-compiles is `FROM --platform=$BUILDPLATFORM`",
+        ),
         ErrorKind::SecretMissing { id } => {
             diagnostic.help(format!("give it with `--secret id={id},src=FILE`"))
         }
@@ -142,6 +146,7 @@ fn exit_of_build(kind: &ErrorKind) -> Exit {
     match kind {
         ErrorKind::Port(error) => exit_of(error.class),
         ErrorKind::NoIsolation { .. }
+        | ErrorKind::ForeignCommand { .. }
         | ErrorKind::Run(
             RunError::IdNotMapped { .. }
             | RunError::Limit { .. }

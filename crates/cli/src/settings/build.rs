@@ -38,10 +38,6 @@ pub(crate) fn with_context(
 
 /// Refuses what the contract has and the engine does not, before anything is read.
 pub(crate) fn refuse_unbuilt(arguments: &BuildArgs) -> Result<(), Failure> {
-    if arguments.input.platform.len() > 1 {
-        return Err(Failure::not_built("`--platform` with several platforms")
-            .help("build one platform at a time"));
-    }
     let contexts = &arguments.input.build_context;
     if let Some((name, what)) =
         contexts.iter().find_map(|one| Some((&one.name, one.source.not_built()?)))
@@ -87,6 +83,27 @@ pub(crate) fn platform(
     let platform = Platform::parse(text, host)
         .map_err(|error| Failure::usage(format!("{origin}: {error}")))?;
     Ok(Some(platform.normalized()))
+}
+
+/// The platforms that are built for, each once, as far as any were asked for.
+pub(crate) fn platforms(
+    given: &[String],
+    environment: &Environment,
+    host: &Platform,
+) -> Result<Vec<Platform>, Failure> {
+    let asked: Vec<Option<&str>> = match given {
+        [] => vec![None],
+        given => given.iter().map(|text| Some(text.as_str())).collect(),
+    };
+    let mut found = Vec::new();
+    for text in asked {
+        if let Some(platform) = platform(text, environment, host)?
+            && !found.contains(&platform)
+        {
+            found.push(platform);
+        }
+    }
+    Ok(found)
 }
 
 /// The time in config, history and new layers, if one was asked for.
@@ -271,10 +288,6 @@ mod tests {
         for (words, expected) in [
             (&["."][..], None),
             (
-                &["--platform", "linux/amd64,linux/arm64", "."],
-                Some("`--platform` with several platforms is not built yet"),
-            ),
-            (
                 &["--build-context", "a=gs://b/c", "."],
                 Some(
                     "`--build-context a=…` with an object store as a build context is not built yet",
@@ -321,6 +334,17 @@ mod tests {
         assert_eq!(text(Some("linux/s390x"), &environment), Ok(Some("linux/s390x".into())));
         assert_eq!(text(None, &environment), Ok(Some("linux/arm64".into())));
         assert_eq!(text(None, &bad), Ok(None));
+        let several = |given: &[&str], environment| {
+            let given: Vec<String> = given.iter().map(|text| (*text).to_owned()).collect();
+            let found = platforms(&given, environment, &host).expect("are platforms");
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            several(&["linux/s390x", "arm64", "s390x"], &environment),
+            ["linux/s390x", "linux/arm64"]
+        );
+        assert_eq!(several(&[], &environment), ["linux/arm64"]);
+        assert_eq!(several(&[], &bad), [] as [&str; 0]);
         assert_eq!(epoch(Some(1), &environment), Ok(Some(1)));
         assert_eq!(epoch(None, &environment), Ok(Some(7)));
         assert!(epoch(None, &bad).is_err());

@@ -33,14 +33,23 @@ pub(crate) enum Part {
     Sections,
     /// The image and the Dockerfile's findings are reported.
     Reports,
+    /// The registry of the project and the dependency proxy know the job.
+    Credentials,
+    /// The dependency proxy is a mirror of Docker Hub.
+    Mirror,
+    /// The authorities of the runner are believed.
+    Authorities,
 }
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 8] = [
     ("no-context", Part::Context),
     ("no-labels", Part::Labels),
     ("no-time", Part::Time),
     ("no-sections", Part::Sections),
     ("no-reports", Part::Reports),
+    ("no-credentials", Part::Credentials),
+    ("no-mirror", Part::Mirror),
+    ("no-authorities", Part::Authorities),
 ];
 
 impl GitLab {
@@ -182,7 +191,7 @@ mod tests {
     #[test]
     fn each_part_can_be_taken_back() {
         for (words, parts) in
-            [("", 5), ("no-context", 4), ("no-sections, no-reports", 3), ("off", 0)]
+            [("", 8), ("no-context", 7), ("no-sections, no-mirror", 6), ("off", 0)]
         {
             let gitlab = GitLab::of(&job(&[("STRATA_GITLAB", words)])).expect("is well said");
             assert_eq!(gitlab.parts.len(), parts, "{words}");

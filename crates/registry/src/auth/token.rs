@@ -41,6 +41,10 @@ impl Token {
         &self.header
     }
 
+    pub(super) fn expires(&self) -> Instant {
+        self.expires
+    }
+
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         now < self.expires
     }

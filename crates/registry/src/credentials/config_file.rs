@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine;
 use serde::Deserialize;
 
-use super::{Candidate, Credential, CredentialError, key};
+use super::{Candidate, Credential, CredentialError, Fit, key};
 use crate::Secret;
 
 /// Is a parsed configuration file (or the value of `DOCKER_AUTH_CONFIG`).
@@ -62,16 +62,16 @@ impl ConfigFile {
         &self.name
     }
 
-    /// Lists the entries that fit, each with how specific it is.
+    /// Lists the entries that fit, each with how well it does.
     pub(super) fn entries(
         &self,
         registry: &str,
         repository: Option<&str>,
-    ) -> Result<Vec<(usize, Candidate)>, CredentialError> {
+    ) -> Result<Vec<(Fit, Candidate)>, CredentialError> {
         let mut fitting = Vec::new();
         for (entry_key, entry) in self.content.auths.iter().flatten() {
-            let specificity = key::specificity(entry_key, registry, repository);
-            let (Some(specificity), Some(entry)) = (specificity, entry) else {
+            let fit = key::fit(entry_key, registry, repository);
+            let (Some(fit), Some(entry)) = (fit, entry) else {
                 continue;
             };
             let credential =
@@ -81,7 +81,7 @@ impl ConfigFile {
                 })?;
             if let Some(credential) = credential {
                 let source = format!("{} (entry `{entry_key}`)", self.name);
-                fitting.push((specificity, Candidate { credential, source }));
+                fitting.push((fit, Candidate { credential, source }));
             }
         }
         Ok(fitting)
@@ -92,14 +92,14 @@ impl ConfigFile {
         &self,
         registry: &str,
         repository: Option<&str>,
-    ) -> Option<(usize, &str)> {
+    ) -> Option<(Fit, &str)> {
         let helpers = self.content.helpers.iter().flatten();
         helpers
             .filter_map(|(entry_key, name)| {
-                Some((key::specificity(entry_key, registry, repository)?, name.as_str()))
+                Some((key::fit(entry_key, registry, repository)?, name.as_str()))
             })
             .filter(|(_, name)| !name.is_empty())
-            .max_by_key(|(specificity, _)| *specificity)
+            .max_by_key(|(fit, _)| *fit)
     }
 
     /// Is the helper for everything else.

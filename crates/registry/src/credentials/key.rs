@@ -26,9 +26,20 @@ pub(super) fn normalize(key: &str) -> String {
     if path.is_empty() { host.to_owned() } else { format!("{host}/{path}") }
 }
 
-/// Tells how well a key fits a repository: `None` if it is for something else, else the count of components it
-/// shares, so that `host/group/project` beats `host/group` beats `host`.
-pub(super) fn specificity(key: &str, registry: &str, repository: Option<&str>) -> Option<usize> {
+/// Is how well something configured fits a repository; the greater, the better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    /// It is for every registry.
+    Anything,
+    /// It is for a domain of so many labels, to which the host belongs.
+    Domain(usize),
+    /// It shares so many components of registry and repository: `host/group/project` beats `host/group` beats
+    /// `host`.
+    Components(usize),
+}
+
+/// Tells how well a key fits a repository: `None` if it is for something else.
+pub(super) fn fit(key: &str, registry: &str, repository: Option<&str>) -> Option<Fit> {
     let key = normalize(key);
     let mut wanted = normalize(registry);
     if let Some(repository) = repository {
@@ -37,7 +48,21 @@ pub(super) fn specificity(key: &str, registry: &str, repository: Option<&str>) -
     }
     let fits =
         wanted.strip_prefix(&key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    fits.then(|| key.split('/').count())
+    fits.then(|| Fit::Components(key.split('/').count()))
+}
+
+/// Tells how well a domain fits a registry that is spelled as variables spell it: in capitals, with `_` for what a
+/// variable's name cannot hold. A port may be part of it or not.
+pub(super) fn fit_of_domain(name: &str, registry: &str) -> Option<Fit> {
+    let registry = normalize(registry);
+    let host = registry.split_once(':').map_or(registry.as_str(), |(host, _port)| host);
+    let hub: &[&str] = if registry == "docker.io" { &["index.docker.io"] } else { &[] };
+    let spell = |text: &str| text.replace(['.', '-', ':'], "_").to_ascii_uppercase();
+    [registry.as_str(), host].into_iter().chain(hub.iter().copied()).find_map(|whole| {
+        let labels: Vec<&str> = whole.split('.').collect();
+        let below = (0..labels.len()).find(|from| spell(&labels[*from..].join(".")) == name)?;
+        Some(if below == 0 { Fit::Components(1) } else { Fit::Domain(labels.len() - below) })
+    })
 }
 
 /// Is the name under which helpers and `docker login` know a registry.

@@ -5,8 +5,9 @@ use super::*;
 
 fn files(texts: &[&str]) -> CredentialSources {
     let parse = |(at, text): (usize, &&str)| ConfigFile::parse(&format!("file {at}"), text);
-    let files = texts.iter().enumerate().map(parse).collect::<Result<_, _>>().expect("good files");
-    CredentialSources { files, ..CredentialSources::default() }
+    let files = texts.iter().enumerate().map(parse);
+    let sources = files.map(|file| CredentialSource::File(file.expect("a good file")));
+    CredentialSources { sources: sources.collect(), ..CredentialSources::default() }
 }
 
 /// Spells candidates as `user:password`, `identity TOKEN`, `registry TOKEN`.
@@ -100,11 +101,42 @@ async fn the_most_specific_entry_wins_then_the_order_of_files() {
     let mut sources = files(&[&first, &second]);
     let order = found(sources.clone(), "r.example", "a/b/c").await;
     assert_eq!(order, ["second-ab:p", "first-a:p", "first:p", "second:p"]);
-    let credential = Credential::Basic { username: "given".to_owned(), password: Secret::new("p") };
-    sources
-        .explicit
-        .push(("r.example".to_owned(), Candidate { credential, source: "a flag".to_owned() }));
-    assert_eq!(found(sources, "r.example", "a/b/c").await[..2], ["given:p", "second-ab:p"]);
+    let given = |username: &str| Candidate {
+        credential: Credential::Basic { username: username.to_owned(), password: Secret::new("p") },
+        source: "a variable".to_owned(),
+    };
+    sources.sources.extend([
+        CredentialSource::Domain { name: "EXAMPLE".to_owned(), candidate: given("domain") },
+        CredentialSource::Entry { key: "r.example:443".to_owned(), candidate: given("entry") },
+        CredentialSource::Domain { name: "R_EXAMPLE".to_owned(), candidate: given("host") },
+    ]);
+    let order = found(sources, "r.example", "a/b/c").await;
+    let expected = ["second-ab", "first-a", "first", "second", "entry", "host", "domain"];
+    assert_eq!(order, expected.map(|user| format!("{user}:p")));
+}
+
+#[test]
+fn names_of_variables_fit_hosts_and_domains() {
+    let table = [
+        ("R_EXAMPLE", "r.example", Some(Fit::Components(1))),
+        ("R_EXAMPLE", "r.example:443", Some(Fit::Components(1))),
+        ("R_EXAMPLE", "r.example:5000", Some(Fit::Components(1))),
+        ("R_EXAMPLE_5000", "r.example:5000", Some(Fit::Components(1))),
+        ("R_EXAMPLE_5000", "r.example", None),
+        ("MY_R_EXAMPLE", "my-r.example", Some(Fit::Components(1))),
+        ("EXAMPLE", "r.example", Some(Fit::Domain(1))),
+        ("EXAMPLE_5000", "r.example:5000", Some(Fit::Domain(1))),
+        ("B_EXAMPLE", "a.b.example", Some(Fit::Domain(2))),
+        ("A_B", "a.b.example", None),
+        ("XAMPLE", "r.example", None),
+        ("", "r.example", None),
+        ("DOCKER_IO", "docker.io", Some(Fit::Components(1))),
+        ("INDEX_DOCKER_IO", "docker.io", Some(Fit::Components(1))),
+        ("LOCALHOST_5000", "localhost:5000", Some(Fit::Components(1))),
+    ];
+    for (name, registry, expected) in table {
+        assert_eq!(key::fit_of_domain(name, registry), expected, "{name} for {registry}");
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Appends the registry's words to a message, if there are any.
-pub(super) fn suffix(message: &str) -> String {
+pub(crate) fn suffix(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 

@@ -24,6 +24,9 @@ pub(super) fn of(error: &RegistryError) -> Option<String> {
             "the registry or something on the way changes content: a proxy or mirror is the usual cause"
                 .to_owned(),
         ),
+        ErrorKind::Refused { status: 405, .. } if error.operation.pushes() => {
+            Some(format!("`{registry}` takes nothing: it is read-only, or a mirror"))
+        }
         ErrorKind::Refused { status: 413, .. } => {
             Some("something before the registry limits the size of uploads".to_owned())
         }

@@ -80,11 +80,7 @@ impl Upload {
     fn failure(&self, watch: &Mutex<Watch>, url: &Url, error: &reqwest::Error) -> ErrorKind {
         let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
         match watch.failure.take() {
-            Some(source) => match source.downcast::<crate::RegistryError>() {
-                // A copy whose other end failed: that end's error is the one to tell.
-                Ok(far) => *far.kind,
-                Err(source) => ErrorKind::Source { what: self.source.describe(), source },
-            },
+            Some(error) => source_error(&self.source, error),
             None => transport_error(url, error),
         }
     }
@@ -106,6 +102,15 @@ impl Upload {
             }
             std::future::ready(piece)
         })
+    }
+}
+
+/// Puts a failure of what is sent into this crate's words.
+pub(crate) fn source_error(source: &BlobSource, error: io::Error) -> ErrorKind {
+    match error.downcast::<crate::RegistryError>() {
+        // A copy whose other end failed: that end's error is the one to tell.
+        Ok(far) => *far.kind,
+        Err(error) => ErrorKind::Source { what: source.describe(), source: error },
     }
 }
 

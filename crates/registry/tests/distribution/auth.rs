@@ -206,9 +206,8 @@ async fn an_identity_token_buys_access_by_a_form() {
     let registry = TestRegistry::start_with(Access::bearer());
     registry.add_image("app", "1", &image());
     let credential = Credential::Identity(Secret::new("secret"));
-    let candidate = Candidate { credential, source: "the test".to_owned() };
     let sources = CredentialSources {
-        explicit: vec![(registry.host(), candidate)],
+        sources: vec![identity(&registry, credential)],
         ..CredentialSources::default()
     };
     let client = Client::new(&settings(), Credentials::new(sources)).unwrap();

@@ -138,6 +138,141 @@ async fn blobs_take_the_cheapest_way_that_works() {
     }
 }
 
+/// Faults → result and requests of a blob of 300,000 bytes, where a piece has 100,000.
+#[tokio::test]
+async fn what_one_request_does_not_carry_goes_in_pieces() {
+    let bytes = content(300_000);
+    let whole = ["HEAD B 404", "POST U 202"];
+    let table: Vec<(&str, Vec<Fault>, Result<Pushed, &str>, Vec<&str>)> = vec![
+        (
+            "a front that limits requests",
+            vec![Fault::limit_body(150_000).on("PUT", "")],
+            Ok(Pushed::Uploaded),
+            vec![
+                "PUT U1 413",
+                "HEAD B 404",
+                "POST U 202",
+                "PATCH U2 202",
+                "PATCH U2 202",
+                "PATCH U2 202",
+                "PUT U2 201",
+            ],
+        ),
+        (
+            "a connection that drops at half a blob, and half a piece",
+            vec![
+                Fault::hang_up(150_000).on("PUT", "upload-1"),
+                Fault::keep_and_hang_up(50_000).on("PATCH", "").after(1).first(1),
+            ],
+            Ok(Pushed::Uploaded),
+            vec![
+                "PUT U1 -",
+                "HEAD B 404",
+                "POST U 202",
+                "PATCH U2 202",
+                "PATCH U2 -",
+                "GET U2 204",
+                "PATCH U2 202",
+                "PATCH U2 202",
+                "PUT U2 201",
+            ],
+        ),
+        (
+            "an answer to a piece that is lost",
+            vec![
+                Fault::limit_body(150_000).on("PUT", ""),
+                Fault::lose_answer().on("PATCH", "").after(1).first(1),
+            ],
+            Ok(Pushed::Uploaded),
+            vec![
+                "PUT U1 413",
+                "HEAD B 404",
+                "POST U 202",
+                "PATCH U2 202",
+                "PATCH U2 -",
+                "GET U2 204",
+                "PATCH U2 202",
+                "PUT U2 201",
+            ],
+        ),
+        (
+            "an upload that is forgotten",
+            vec![
+                Fault::limit_body(150_000).on("PUT", ""),
+                Fault::status(404).on("PATCH", "upload-2").after(1),
+            ],
+            Ok(Pushed::Uploaded),
+            vec![
+                "PUT U1 413",
+                "HEAD B 404",
+                "POST U 202",
+                "PATCH U2 202",
+                "PATCH U2 404",
+                "HEAD B 404",
+                "POST U 202",
+                "PATCH U3 202",
+                "PATCH U3 202",
+                "PATCH U3 202",
+                "PUT U3 201",
+            ],
+        ),
+        (
+            "pieces that are never taken",
+            vec![Fault::limit_body(150_000).on("PUT", ""), Fault::status(503).on("PATCH", "")],
+            Err("registry unavailable with status 503"),
+            vec![
+                "PUT U1 413",
+                "HEAD B 404",
+                "POST U 202",
+                "PATCH U2 503",
+                "GET U2 204",
+                "PATCH U2 503",
+                "GET U2 204",
+                "PATCH U2 503",
+            ],
+        ),
+    ];
+    for (name, faults, expected, requests) in table {
+        let registry = TestRegistry::start();
+        for fault in faults {
+            registry.add_fault(fault);
+        }
+        let settings = Settings { upload_piece: 100_000, ..settings() };
+        let client = Client::new(&settings, Credentials::anonymous()).unwrap();
+        let push = BlobPush::new(layer(&bytes), BlobSource::bytes(bytes.clone()));
+        let result = client.push_blob(&repository(&registry, "app"), &push).await;
+        let log: Vec<String> = registry
+            .take_log()
+            .iter()
+            .skip(1)
+            .map(|line| {
+                let digest = format!("sha256:{}", digits(&bytes));
+                line.replace(&format!("&digest={digest}"), "")
+                    .replace("?state=kept", "")
+                    .replace("/v2/app/blobs/uploads/upload-", "U")
+                    .replace("/v2/app/blobs/uploads/", "U")
+                    .replace(&format!("/v2/app/blobs/{digest}"), "B")
+            })
+            .collect();
+        let begun: Vec<&str> = whole.iter().copied().chain(requests).collect();
+        match (&result, expected) {
+            (Ok(pushed), Ok(expected)) => {
+                assert_eq!(*pushed, expected, "{name}");
+                let stored = registry.blob("app", &layer(&bytes).digest.to_string());
+                assert!(stored.as_deref() == Some(&*bytes), "{name}: not stored");
+            }
+            (Err(error), Err(text)) => {
+                assert!(error.kind.to_string().starts_with(text), "{name}: {error}");
+            }
+            _ => panic!("{name}: {result:?} {log:?}"),
+        }
+        assert!(
+            log.starts_with(&begun.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "{name}: {log:#?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_blob_that_is_there_is_not_sent() {
     let registry = TestRegistry::start();

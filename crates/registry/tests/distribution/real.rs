@@ -8,7 +8,7 @@ use strata_oci::Tag;
 use strata_registry::{
     BlobPush, BlobSource, ClientCertificate, ErrorKind, HostSecurity, Pushed, TrustedRoots,
 };
-use strata_testkit::TestImage;
+use strata_testkit::{TestImage, TestRegistry};
 
 use super::*;
 
@@ -63,11 +63,18 @@ fn self_signed(directory: &Path) -> Option<(PathBuf, PathBuf)> {
 }
 
 fn start(program: &Path, tls: Option<&(PathBuf, PathBuf)>) -> Running {
+    start_for(program, tls, None)
+}
+
+/// Starts a registry that lets in only who shows a certificate of the authority `clients`.
+fn start_for(program: &Path, tls: Option<&(PathBuf, PathBuf)>, clients: Option<&Path>) -> Running {
     let storage = tempfile::tempdir().unwrap();
     let config = storage.path().join("config.yml");
     let tls = tls.map_or_else(String::new, |(certificate, key)| {
         let (certificate, key) = (certificate.display(), key.display());
-        format!(", tls: {{certificate: {certificate}, key: {key}}}")
+        let clients = clients.map(|file| format!(", clientcas: [{}]", file.display()));
+        let clients = clients.unwrap_or_default();
+        format!(", tls: {{certificate: {certificate}, key: {key}{clients}}}")
     });
     let text = format!(
         "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: '127.0.0.1:0'{tls}}}\n",
@@ -141,8 +148,10 @@ async fn certificates_are_believed_as_the_settings_say() {
     let insecure = HostSettings { security: HostSecurity::Insecure, ..HostSettings::default() };
     let shown = ClientCertificate { certificate: pair.0.clone(), key: pair.1.clone() };
     let both = HostSettings { client_certificate: Some(shown), ..ours.clone() };
+    let unverified = HostSettings { security: HostSecurity::Unverified, ..HostSettings::default() };
     let table = [
         ("nothing said", HostSettings::default(), false),
+        ("not to be verified", unverified, true),
         ("its authority", ours, true),
         ("insecure", insecure, true),
         ("with a client certificate", both, true),
@@ -170,6 +179,16 @@ async fn certificates_are_believed_as_the_settings_say() {
     let client = Client::new(&settings, Credentials::anonymous()).unwrap();
     client.ping(&running.address).await.unwrap();
 
+    let certificates = directory.path().join("certs");
+    std::fs::create_dir(&certificates).unwrap();
+    std::fs::copy(&pair.0, certificates.join("additional-ca-cert-bundle.crt")).unwrap();
+    std::fs::write(certificates.join("README"), "not a certificate").unwrap();
+    let additional_directories = vec![certificates, directory.path().join("none")];
+    let in_directory = TrustedRoots { additional_directories, ..TrustedRoots::default() };
+    let settings = Settings { roots: in_directory, ..settings };
+    let client = Client::new(&settings, Credentials::anonymous()).unwrap();
+    client.ping(&running.address).await.unwrap();
+
     let missing =
         TrustedRoots { files: vec![directory.path().join("none")], ..TrustedRoots::default() };
     let settings = Settings { roots: missing, ..Settings::default() };
@@ -179,4 +198,38 @@ async fn certificates_are_believed_as_the_settings_say() {
     let settings = Settings { roots: key_only, ..Settings::default() };
     let error = Client::new(&settings, Credentials::anonymous()).unwrap_err();
     assert!(error.to_string().ends_with("does not hold a certificate in PEM"), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_certificate_gets_it() {
+    const TEST: &str = "a_registry_that_wants_a_certificate_gets_it";
+    let Some(program) = installed() else {
+        return skip(TEST, "docker-registry");
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let Some(pair) = self_signed(directory.path()) else {
+        return skip(TEST, "openssl");
+    };
+    let running = start_for(&program, Some(&pair), Some(&pair.0));
+    let without =
+        HostSettings { certificate_authorities: vec![pair.0.clone()], ..HostSettings::default() };
+    let shown = ClientCertificate { certificate: pair.0.clone(), key: pair.1.clone() };
+    let with = HostSettings { client_certificate: Some(shown), ..without.clone() };
+    for (host, let_in) in [(without, false), (with, true)] {
+        let hosts = BTreeMap::from([(running.address.clone(), host)]);
+        let settings = Settings { hosts, ..settings() };
+        let client = Client::new(&settings, Credentials::anonymous()).unwrap();
+        let result = client.ping(&running.address).await;
+        assert_eq!(result.is_ok(), let_in, "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_to_be_verified_is_never_asked_in_the_clear() {
+    let registry = TestRegistry::start();
+    let unverified = HostSettings { security: HostSecurity::Unverified, ..HostSettings::default() };
+    let hosts = BTreeMap::from([(registry.host(), unverified)]);
+    let client = Client::new(&Settings { hosts, ..settings() }, Credentials::anonymous()).unwrap();
+    client.ping(&registry.host()).await.unwrap_err();
+    assert!(registry.take_log().is_empty());
 }

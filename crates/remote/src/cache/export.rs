@@ -49,8 +49,8 @@ pub(super) struct Batch {
 pub struct Export<'a> {
     /// What the build used and made.
     pub steps: &'a CachedSteps,
-    /// Its result.
-    pub image: &'a Image,
+    /// Its results, one for each platform.
+    pub images: &'a [Image],
     /// The layers of the images it started from: what is inside of them is kept, they themselves are not.
     pub bases: &'a [LayerRef],
     /// Where the result was pushed: what is there need not be sent again.
@@ -104,8 +104,8 @@ impl Caches {
     }
 
     async fn batch(&self, extent: Extent, export: Export<'_>) -> Batch {
-        let result: BTreeSet<DiffId> =
-            export.image.layers.iter().map(|layer| layer.diff_id).collect();
+        let layers = export.images.iter().flat_map(|image| &image.layers);
+        let result: BTreeSet<DiffId> = layers.map(|layer| layer.diff_id).collect();
         let wanted = |used: &Used| match extent {
             Extent::Everything => true,
             Extent::Result => result.contains(&used.result.layer.diff_id),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 
@@ -27,7 +28,7 @@ pub enum Access {
         password: String,
         /// Whether others get a token for pulling.
         anonymous_pull: bool,
-        /// What the answer says of the token's lifetime.
+        /// The token's lifetime in seconds; 0 is what the answer says, and not meant.
         expires_in: Option<u64>,
     },
 }
@@ -57,8 +58,14 @@ pub(super) struct Guard {
     access: Access,
     address: SocketAddr,
     issued: usize,
-    /// What each token is for: `repository:name:action`.
-    tokens: BTreeMap<String, Vec<String>>,
+    tokens: BTreeMap<String, Token>,
+}
+
+#[derive(Debug)]
+struct Token {
+    /// What it is for: `repository:name:action`.
+    granted: Vec<String>,
+    ends: Option<Instant>,
 }
 
 impl Guard {
@@ -82,10 +89,11 @@ impl Guard {
             }
             Access::Bearer { .. } => {
                 let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
-                let granted = self.tokens.get(token);
-                let enough = granted.is_some_and(|granted| {
+                let token = self.tokens.get(token);
+                let token = token.filter(|token| token.ends.is_none_or(|end| Instant::now() < end));
+                let enough = token.is_some_and(|token| {
                     needs.iter().all(|(repository, action)| {
-                        granted.contains(&format!("repository:{repository}:{action}"))
+                        token.granted.contains(&format!("repository:{repository}:{action}"))
                     })
                 });
                 let scopes: Vec<String> = needs
@@ -140,7 +148,9 @@ impl Guard {
         if let Some(seconds) = expires_in {
             body["expires_in"] = (*seconds).into();
         }
-        self.tokens.insert(token, granted);
+        let lifetime = expires_in.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let ends = lifetime.map(|lifetime| Instant::now() + lifetime);
+        self.tokens.insert(token, Token { granted, ends });
         Answer::new(200)
             .with("Content-Type", "application/json")
             .body(body.to_string().into_bytes())

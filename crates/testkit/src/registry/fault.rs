@@ -31,6 +31,10 @@ pub(super) enum Action {
     Hang { after: u64 },
     /// The same, and closes the port too.
     GoDown { after: u64 },
+    /// Answers 413 to a request whose body has more bytes.
+    LimitBody(usize),
+    /// Keeps what came of the body, as far as it goes, then closes the connection without an answer.
+    KeepAndHang { after: u64 },
     /// Forgets all tokens, then answers as usual.
     RevokeTokens,
     /// Does the work, then closes the connection without an answer.
@@ -79,6 +83,16 @@ impl Fault {
     /// Closes the connection like [`Fault::hang_up`], and the port: nothing is ever answered again.
     pub fn go_down(after: u64) -> Self {
         Self::new(Action::GoDown { after })
+    }
+
+    /// Answers 413 to a request whose body has more than `most` bytes.
+    pub fn limit_body(most: usize) -> Self {
+        Self::new(Action::LimitBody(most))
+    }
+
+    /// Reads `after` bytes of the request's body, does with them what is asked, and closes the connection.
+    pub fn keep_and_hang_up(after: u64) -> Self {
+        Self::new(Action::KeepAndHang { after })
     }
 
     /// Forgets all tokens before the request is looked at.

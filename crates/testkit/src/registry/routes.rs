@@ -18,7 +18,11 @@ pub(super) fn serve(shared: &Shared, stream: &TcpStream) {
             Some(Action::GoDown { after }) => (Some(*after), true),
             _ => (None, false),
         };
-        if http::read_body(&mut reader, &mut request, limit.unwrap_or(u64::MAX)).is_err() {
+        let kept = match &action {
+            Some(Action::KeepAndHang { after }) => Some(*after),
+            _ => limit,
+        };
+        if http::read_body(&mut reader, &mut request, kept.unwrap_or(u64::MAX)).is_err() {
             break;
         }
         if limit.is_some() {
@@ -34,7 +38,7 @@ pub(super) fn serve(shared: &Shared, stream: &TcpStream) {
         let mut answer = answer(shared, &mut request, action.as_ref());
         let mut cut_after = None;
         match &action {
-            Some(Action::LoseAnswer) => {
+            Some(Action::LoseAnswer | Action::KeepAndHang { .. }) => {
                 note(shared, &request, None);
                 break;
             }
@@ -85,6 +89,9 @@ fn answer(shared: &Shared, request: &mut Request, action: Option<&Action>) -> An
     let mut state = shared.state();
     match action {
         Some(Action::Answer(answer)) => return answer.clone(),
+        Some(Action::LimitBody(most)) if request.body.len() > *most => {
+            return Answer::error(413, "TOO_LARGE");
+        }
         Some(Action::RevokeTokens) => state.access.revoke(),
         Some(Action::IgnoreRange) => {
             request.headers.remove("range");

@@ -34,8 +34,9 @@ impl BuildCaches {
         now: &Timestamp,
     ) -> Result<Self, Failure> {
         let host = settings::host_platform();
-        let asked = arguments.input.platform.first().map(String::as_str);
-        let platform = settings::platform(asked, environment, &host)?.unwrap_or(host);
+        let asked = settings::platforms(&arguments.input.platform, environment, &host)?;
+        // Of an image for several platforms, the keys that ride in the first one's are read.
+        let platform = asked.into_iter().next().unwrap_or(host);
         let publisher = remote.publisher();
         let events = publisher.events;
         let caches = Caches {
@@ -89,11 +90,11 @@ impl BuildCaches {
     }
 
     /// Puts what the build used and made where it was asked to.
-    pub(super) async fn export(&self, plan: &Plan, image: &Image, pushed: &[Reference]) {
-        let images = plan.images.iter();
-        let bases: Vec<LayerRef> = images.flat_map(|image| image.layers().to_vec()).collect();
+    pub(super) async fn export(&self, plan: &Plan, images: &[Image], pushed: &[Reference]) {
+        let bases = plan.images.iter();
+        let bases: Vec<LayerRef> = bases.flat_map(|image| image.layers().to_vec()).collect();
         let pushed: Vec<Repository> = pushed.iter().map(|name| name.repository().clone()).collect();
-        let export = Export { steps: &self.steps, image, bases: &bases, pushed: &pushed };
+        let export = Export { steps: &self.steps, images, bases: &bases, pushed: &pushed };
         for target in &self.targets {
             match self.caches.export(target, export).await {
                 Ok(Exported::Written { .. }) => {

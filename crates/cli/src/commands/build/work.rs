@@ -1,6 +1,6 @@
 //! The build itself: contexts, plan, engine, outputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +10,7 @@ use strata_build::{Builder, Ports, Secret, Settings};
 use strata_context::Git;
 use strata_oci::{Image, MediaTypes, Platform, Reference, Timestamp};
 use strata_plan::{ContextId, Plan, Request};
+use strata_registry::Client;
 use strata_remote::{
     ClientDownloads, Freshness, Output, Published, Publisher, StoreBlobs, Uploads, WriteError,
 };
@@ -31,7 +32,7 @@ use crate::exit::Exit;
 use crate::settings::gitlab::GitLab;
 use crate::settings::progress::Progress;
 use crate::settings::ssh::{self, GitAgent};
-use crate::settings::{build as settings, lint};
+use crate::settings::{build as settings, git_login, lint};
 use crate::{streams, write};
 
 /// What a build is made of, once the program is where it has to be.
@@ -91,8 +92,18 @@ pub(super) async fn build(
     let fetch = fetch(&wiring, &remote, git.clone(), secrets.clone());
     let contexts = Box::pin(contexts::open(arguments, environment, &fetch));
     let contexts = unless_stopped(&stopped, contexts).await??;
-    let plan = unless_stopped(&stopped, plan(&wiring, &contexts, &remote)).await??;
-    let plan = Arc::new(plan);
+    let names: Vec<Reference> =
+        arguments.result.tag.iter().cloned().map(Reference::or_latest).collect();
+    let outputs = outputs::all(&arguments.result);
+    let pushes = outputs.iter().any(|(output, _)| *output == Output::Registry);
+    let pushed = if pushes { names.as_slice() } else { &[] };
+    let asked = if arguments.extra.push_unasked { &[] } else { pushed };
+    let prepared =
+        async { tokio::join!(plan(&wiring, &contexts, &remote), may_push(&remote.client, asked)) };
+    let (plan, may_push) = unless_stopped(&stopped, prepared).await?;
+    // What is wrong with the Dockerfile has a place in it, and comes first.
+    let plan = Arc::new(plan?);
+    may_push?;
     warn(&plan, events.as_ref());
     let gitlab = GitLab::of(environment)?;
     let reports = gitlab.reports(environment);
@@ -103,12 +114,6 @@ pub(super) async fn build(
     let now = now();
     let caches = BuildCaches::open(arguments, environment, &remote, &now);
     let caches = unless_stopped(&stopped, caches).await??;
-
-    let names: Vec<Reference> =
-        arguments.result.tag.iter().cloned().map(Reference::or_latest).collect();
-    let outputs = outputs::all(&arguments.result);
-    let pushes = outputs.iter().any(|(output, _)| *output == Output::Registry);
-    let pushed = if pushes { names.as_slice() } else { &[] };
     // Layers of single steps are no part of an image with one layer for all.
     let sent = if arguments.extra.single_layer { &[] } else { pushed };
     let uploads = uploads(&remote, sent, &events);
@@ -132,6 +137,7 @@ pub(super) async fn build(
             secrets,
             ssh,
             git,
+            host: settings::host_platform(),
             resolver_configuration: strata_sandbox::hosts::resolver_configuration(resolver)
                 .map_err(|error| Failure::file("read", resolver, &error))?,
             ulimits: arguments.run.ulimit.clone(),
@@ -143,23 +149,24 @@ pub(super) async fn build(
     };
     let annotations: BTreeMap<String, String> =
         arguments.result.annotation.iter().cloned().collect();
-    let (image, published) = loop {
+    let (images, published) = loop {
         let built = if arguments.extra.single_layer {
             Box::pin(builder.build_single_layer(Arc::clone(&plan))).await
         } else {
             builder.build(Arc::clone(&plan)).await
         };
         let built = built.map_err(|error| fold::build_error(&error, &plan.sources))?;
-        let image = caches.finish(built.image);
-        let publishing = publish(&publisher, &image, &outputs, &names, &annotations);
+        let images = [built.image].into_iter().chain(built.others);
+        let images: Vec<Image> = images.map(|image| caches.finish(image)).collect();
+        let publishing = publish(&publisher, &images, &outputs, &names, &annotations);
         match unless_stopped(&stopped, publishing).await? {
-            Ok(published) => break (image, published),
+            Ok(published) => break (images, published),
             // What was run is found now; only the step whose layer was promised in vain is run.
             Err(error) if caches.gives_up(&error) => {}
             Err(error) => return Err(fold::classified(&error, error.class(), error.hint())),
         }
     };
-    unless_stopped(&stopped, caches.export(&plan, &image, pushed)).await?;
+    unless_stopped(&stopped, caches.export(&plan, &images, pushed)).await?;
     result_files(arguments, &names, &published)?;
     if let Some(directory) = &reports {
         reports::image(directory, &names, published.descriptor.digest, events.as_ref());
@@ -194,17 +201,25 @@ fn uploads(remote: &Remote, pushed: &[Reference], events: &Arc<dyn Events>) -> U
     Uploads::new(remote.images.clone(), remote.client.clone(), Arc::clone(events), to)
 }
 
+/// Asks each repository that will be pushed to whether it takes anything from us, before there is work to lose.
+async fn may_push(client: &Client, names: &[Reference]) -> Result<(), Failure> {
+    let repositories: BTreeSet<_> = names.iter().map(Reference::repository).collect();
+    for repository in repositories {
+        client.check_push(repository).await.map_err(|error| fold::registry_error(&error))?;
+    }
+    Ok(())
+}
+
 /// Writes the image everywhere it was asked for.
 async fn publish(
     publisher: &Publisher,
-    image: &Image,
+    images: &[Image],
     outputs: &[(Output, MediaTypes)],
     names: &[Reference],
     annotations: &BTreeMap<String, String>,
 ) -> Result<Published, WriteError> {
     let mut first = None;
     for (output, media_types) in outputs {
-        let images = std::slice::from_ref(image);
         let published = publisher.publish(images, output, names, *media_types, annotations).await?;
         first.get_or_insert(published);
     }
@@ -236,11 +251,32 @@ fn fetch(
     let keep = arguments.filter(|one| one.key == "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
     let keep =
         keep.filter_map(|one| one.value.as_deref()).any(|value| value == "1" || value == "true");
+    let secrets = git_login::for_contexts(secrets, wiring.environment);
     Fetch::new(remote.client.clone(), git, secrets, &remote.places.scratch, keep)
 }
 
+/// Plans for each platform, and makes one plan of them.
 async fn plan(wiring: &Wiring<'_>, contexts: &Contexts, remote: &Remote) -> Result<Plan, Failure> {
-    let request = request(wiring, contexts)?;
+    let host = settings::host_platform();
+    let asked = settings::platforms(&wiring.arguments.input.platform, wiring.environment, &host)?;
+    let Some((first, others)) = asked.split_first() else {
+        return plan_for(None, wiring, contexts, remote).await;
+    };
+    let first = plan_for(Some(first.clone()), wiring, contexts, remote).await?;
+    let mut more = Vec::new();
+    for platform in others {
+        more.push(plan_for(Some(platform.clone()), wiring, contexts, remote).await?);
+    }
+    Ok(Plan::merge(first, more))
+}
+
+async fn plan_for(
+    platform: Option<Platform>,
+    wiring: &Wiring<'_>,
+    contexts: &Contexts,
+    remote: &Remote,
+) -> Result<Plan, Failure> {
+    let request = request(platform, wiring, contexts)?;
     let source = request.source.clone();
     let secrets = settings::secrets(wiring.arguments, wiring.environment)?;
     strata_build::early::check(&request, &contexts.by_number, |id| secrets.contains_key(id))
@@ -250,7 +286,11 @@ async fn plan(wiring: &Wiring<'_>, contexts: &Contexts, remote: &Remote) -> Resu
         .map_err(|error| fold::planning_error(&error, &source))
 }
 
-fn request(wiring: &Wiring<'_>, contexts: &Contexts) -> Result<Request, Failure> {
+fn request(
+    platform: Option<Platform>,
+    wiring: &Wiring<'_>,
+    contexts: &Contexts,
+) -> Result<Request, Failure> {
     let Wiring { arguments, environment, .. } = wiring;
     let source = contexts.dockerfile.source.clone();
     let files = settings::build_arg_files(&arguments.input.build_arg_file)?;
@@ -259,8 +299,6 @@ fn request(wiring: &Wiring<'_>, contexts: &Contexts) -> Result<Request, Failure>
         .map_err(|errors| fold::parse_errors(&source, &errors))?;
     let ignore = contexts.by_number.get(&ContextId::MAIN).and_then(|context| context.ignore());
     let host = settings::host_platform();
-    let asked = arguments.input.platform.first().map(String::as_str);
-    let platform: Option<Platform> = settings::platform(asked, environment, &host)?;
     let hosts = arguments.run.add_host.iter();
     Ok(Request {
         build_args,

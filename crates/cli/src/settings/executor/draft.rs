@@ -207,6 +207,11 @@ impl Draft {
                 let text = format!("type=registry,ref={reference}");
                 (text.clone(), format!("{text},mode=max"))
             }
+            // A tag for each step.
+            CachePlace::Repository(repository) => {
+                let text = format!("type=registry,ref={repository}");
+                (text.clone(), format!("{text},mode=max"))
+            }
             CachePlace::Directory(directory) => {
                 let of = |key: &str| format!("type=local,\"{key}={directory}\",tag={CACHE_TAG}");
                 (of("src"), format!("{},mode=max", of("dest")))
@@ -217,9 +222,11 @@ impl Draft {
         if !self.no_push_cache {
             self.build.cache.cache_to.push(cache::parse_to(&to).map_err(wrong)?);
         }
-        if let CachePlace::Registry(reference) = place {
-            self.cache_host = Some(reference.registry().to_owned());
-        }
+        self.cache_host = match &place {
+            CachePlace::Registry(reference) => Some(reference.registry().to_owned()),
+            CachePlace::Repository(repository) => Some(repository.registry().to_owned()),
+            CachePlace::Directory(_) => None,
+        };
         Ok(())
     }
 
@@ -238,7 +245,7 @@ impl Draft {
             .map_err(|error| Failure::usage(format!("`--cache-repo {text}`: {error}")))?;
         Ok(Some(match reference.tag() {
             Some(_) => CachePlace::Registry(reference),
-            None => tagged(reference.repository()),
+            None => CachePlace::Repository(reference.repository().clone()),
         }))
     }
 
@@ -259,5 +266,6 @@ impl Draft {
 /// Where a cache is.
 enum CachePlace {
     Registry(Reference),
+    Repository(Repository),
     Directory(String),
 }

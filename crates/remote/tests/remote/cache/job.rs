@@ -199,6 +199,7 @@ impl Project {
                 cache_mounts: world.path("mounts"),
                 secrets: BTreeMap::new(),
                 ssh: BTreeMap::new(),
+                host: strata_oci::Platform::new("linux", "amd64"),
                 resolver_configuration: None,
                 ulimits: Vec::new(),
                 shm_size: 1 << 20,
@@ -230,7 +231,8 @@ impl Project {
         };
         let bases: Vec<_> = plan.images.iter().flat_map(|image| image.layers().to_vec()).collect();
         let pushed: Vec<_> = names.iter().map(|name| name.repository().clone()).collect();
-        let export = Export { steps: &steps, image: &image, bases: &bases, pushed: &pushed };
+        let images = std::slice::from_ref(&image);
+        let export = Export { steps: &steps, images, bases: &bases, pushed: &pushed };
         for target in &job.to {
             if let Err(error) = caches.export(target, export).await {
                 let message = format!("not written: {}", error.chain());

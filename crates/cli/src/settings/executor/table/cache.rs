@@ -1,12 +1,11 @@
 //! What is reused.
 
+use std::time::Duration;
+
 use super::{Effect, KanikoOption, Switch, Text, row};
 use crate::settings::executor::option::{seconds, truth};
 
 const HEADING: &str = "Cache";
-
-/// Entries that were not used for this time go, as in kaniko.
-const KEPT: u64 = 14 * 24 * 3600;
 
 pub(super) const OPTIONS: &[KanikoOption] = &[
     row(
@@ -23,7 +22,7 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
         "cache-repo",
         Text("REPO|oci:DIR"),
         HEADING,
-        "Where the cache is; default is the tag strata-cache of the first destination's repository",
+        "Where the cache is, a tag for each step in a repository; default is the tag strata-cache of the first destination's",
         Effect::Sets(|draft, value| {
             draft.cache_repository = Some(value.to_owned());
             Ok(())
@@ -63,10 +62,10 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
         "cache-ttl",
         Text("DURATION"),
         HEADING,
-        "Pass over entries that are older; only the default, 336h, is built yet",
-        Effect::Sets(|_, value| match seconds(value)? {
-            KEPT => Ok(()),
-            _ => Err("another age than `336h` is not built yet".to_owned()),
+        "Pass over entries that are older",
+        Effect::Sets(|draft, value| {
+            draft.build.cache.cache_ttl = Some(Duration::from_secs(seconds(value)?));
+            Ok(())
         }),
     ),
     row(

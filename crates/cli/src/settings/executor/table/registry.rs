@@ -1,6 +1,7 @@
 //! How registries are reached.
 
 use super::{Effect, KanikoOption, Switch, Text, row};
+use crate::args::registry::credential_helper;
 use crate::settings::executor::option::truth;
 use crate::value::host::{self, HostMirror};
 
@@ -165,29 +166,21 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
         "skip-push-permission-check",
         Switch,
         HEADING,
-        "Not needed",
-        Effect::NotNeeded("a destination is not asked before there is something to push"),
+        "Do not ask a destination beforehand whether it takes anything",
+        Effect::Sets(|draft, value| {
+            draft.build.extra.push_unasked = truth(value)?;
+            Ok(())
+        }),
     ),
     row(
         "credential-helpers",
         Text("NAME[,NAME…]"),
         HEADING,
         "Use these sources of credentials: env, gitlab; none if empty",
-        Effect::Sets(|_, value| {
-            for name in value.split(',').filter(|name| !name.is_empty()) {
-                match name {
-                    "env" | "gitlab" => {}
-                    "google" | "ecr" | "acr" => {
-                        return Err(format!(
-                            "the helper `{name}` is not built yet: name its program in `credHelpers` of `config.json`"
-                        ));
-                    }
-                    _ => {
-                        return Err(format!(
-                            "`{name}` is none of `env`, `google`, `ecr`, `acr` and `gitlab`"
-                        ));
-                    }
-                }
+        Effect::Sets(|draft, value| {
+            let chosen = draft.build.registry.credential_helpers.get_or_insert_default();
+            for name in value.split(',') {
+                chosen.push(credential_helper(name)?);
             }
             Ok(())
         }),
