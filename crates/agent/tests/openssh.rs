@@ -36,7 +36,8 @@ fn has_openssh() -> bool {
             std::env::var_os("STRATA_TEST_NO_SKIP").is_none(),
             "ssh-keygen and ssh-add are needed and must not be skipped"
         );
-        eprintln!("skipped: ssh-keygen and ssh-add are not installed");
+        let message = "skipped: ssh-keygen and ssh-add are not installed";
+        writeln!(std::io::stderr(), "{message}").expect("standard error can be written");
     }
     found
 }
