@@ -595,3 +595,49 @@ fn an_empty_base_works() {
         assert_eq!(lines(&changes), ["put / 700"], "{}", place.snapshotter.name());
     }
 }
+
+/// Where a command saw other owners than there are on disk, what it saw is what the layer gets.
+#[test]
+fn faked_owners_decide_over_the_disk() {
+    for place in places("faked_owners_decide_over_the_disk") {
+        let mut workspace = place.create(vec![vec![
+            with(file("kept", "x"), |m| (m.uid, m.gid) = (33, 34)),
+            with(file("back", "x"), |m| (m.uid, m.gid) = (33, 34)),
+            device("null", 1, 3),
+        ]]);
+        let root = workspace.root().expect("a root");
+        for name in ["given", "disk"] {
+            write(&root, name, "");
+        }
+        for name in ["kept", "back"] {
+            chmod(&root, name, 0o600);
+        }
+        let mut owners = strata_rootfs::owners(workspace.tree());
+        let owner = |uid, gid, device| strata_rootfs::Owner { uid, gid, device };
+        owners.remove(&path("back"));
+        owners.insert(path("given"), owner(5, 6, None));
+        let disk = strata_tree::LeafKind::BlockDevice { major: 8, minor: 1 };
+        owners.insert(path("disk"), owner(0, 6, Some(disk)));
+        let changes = workspace.take_changes(&[], Some(&owners)).expect("changes");
+        let seen: Vec<_> = changes
+            .iter()
+            .filter_map(|change| match change {
+                strata_tree::Change::Put { path, entry: strata_tree::Entry::Leaf(leaf) } => {
+                    let device = matches!(
+                        leaf.kind,
+                        strata_tree::LeafKind::BlockDevice { major: 8, minor: 1 }
+                    );
+                    Some((path.clone(), leaf.metadata.uid, leaf.metadata.gid, device))
+                }
+                _ => None,
+            })
+            .collect();
+        let expected = [
+            (path("back"), 0, 0, false),
+            (path("disk"), 0, 6, true),
+            (path("given"), 5, 6, false),
+            (path("kept"), 33, 34, false),
+        ];
+        assert_eq!(seen, expected, "{}", place.snapshotter.name());
+    }
+}

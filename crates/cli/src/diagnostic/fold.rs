@@ -152,6 +152,7 @@ fn exit_of_build(kind: &ErrorKind) -> Exit {
             | RunError::Limit { .. }
             | RunError::MountUnsupported { .. }
             | RunError::Setup { .. }
+            | RunError::Owners { .. }
             | RunError::HelperStart { .. }
             | RunError::HelperLost { .. },
         ) => Exit::Host,
