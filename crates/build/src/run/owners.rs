@@ -9,7 +9,11 @@ use strata_tree::{LeafKind, PathError, Tree, TreePath};
 pub(super) fn of_tree(tree: &Tree<Content>, mounts: &[Ownership]) -> Vec<Ownership> {
     let of_file = |(path, owner): (TreePath, Owner)| Ownership {
         path: path.as_bytes().to_vec(),
-        seems: Seeming { uid: owner.uid, gid: owner.gid, device: owner.device.and_then(device) },
+        seems: Seeming {
+            uid: owner.uid,
+            gid: owner.gid,
+            device: owner.device.as_ref().and_then(device),
+        },
     };
     owners(tree).into_iter().map(of_file).chain(mounts.iter().cloned()).collect()
 }
@@ -27,8 +31,8 @@ pub(super) fn by_path(files: Vec<Ownership>) -> Result<Owners, PathError> {
     files.into_iter().map(of_file).collect()
 }
 
-fn device(kind: LeafKind<()>) -> Option<Device> {
-    match kind {
+fn device(kind: &LeafKind<()>) -> Option<Device> {
+    match *kind {
         LeafKind::CharDevice { major, minor } => Some(Device::Character { major, minor }),
         LeafKind::BlockDevice { major, minor } => Some(Device::Block { major, minor }),
         LeafKind::File { .. } | LeafKind::Symlink { .. } | LeafKind::Fifo => None,

@@ -67,6 +67,16 @@ pub(crate) struct BuildArgs {
     pub(crate) extra: Extra,
 }
 
+/// When a destination says whether it takes anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PushPermission {
+    /// Before anything is built.
+    #[default]
+    Asked,
+    /// When there is something to push.
+    Awaited,
+}
+
 /// What the command lines of other builders can ask for, and that of `strata build` cannot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
@@ -82,8 +92,8 @@ pub(crate) struct Extra {
     pub(crate) ignored_paths: Vec<String>,
     /// Whether the build's own layers become one.
     pub(crate) single_layer: bool,
-    /// Whether destinations are not asked beforehand if they take anything.
-    pub(crate) push_unasked: bool,
+    /// Whether destinations are asked beforehand if they take anything.
+    pub(crate) permission: PushPermission,
     /// Whether a tag that cannot be moved is left as it is.
     pub(crate) keep_immutable_tags: bool,
     /// More files for scripts.

@@ -150,7 +150,9 @@ async fn what_is_read_on_the_way_ends_well_only_if_it_is_right() {
         let registry = TestRegistry::start();
         registry.add_image("app", "1", &image);
         // The config is the first blob.
-        faults.into_iter().for_each(|fault| registry.add_fault(fault));
+        for fault in faults {
+            registry.add_fault(fault);
+        }
         let world = World::new();
         let resolved = world.resolve(&registry.reference("app:1")).await.unwrap();
         let before = crate::names(&world.path("store/blobs/sha256"));

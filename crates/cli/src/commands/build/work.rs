@@ -24,7 +24,7 @@ use super::contexts::{self, Contexts};
 use super::fetch::Fetch;
 use super::isolate::Chosen;
 use super::{outputs, reports};
-use crate::args::build::{BuildArgs, ResultFile, ResultFileKind};
+use crate::args::build::{BuildArgs, PushPermission, ResultFile, ResultFileKind};
 use crate::commands::remote::Remote;
 use crate::diagnostic::{Diagnostic, Failure, fold};
 use crate::environment::{Environment, variable};
@@ -97,7 +97,10 @@ pub(super) async fn build(
     let outputs = outputs::all(&arguments.result);
     let pushes = outputs.iter().any(|(output, _)| *output == Output::Registry);
     let pushed = if pushes { names.as_slice() } else { &[] };
-    let asked = if arguments.extra.push_unasked { &[] } else { pushed };
+    let asked = match arguments.extra.permission {
+        PushPermission::Asked => pushed,
+        PushPermission::Awaited => &[],
+    };
     let prepared =
         async { tokio::join!(plan(&wiring, &contexts, &remote), may_push(&remote.client, asked)) };
     let (plan, may_push) = unless_stopped(&stopped, prepared).await?;

@@ -1,6 +1,7 @@
 //! How registries are reached.
 
 use super::{Effect, KanikoOption, Switch, Text, row};
+use crate::args::build::PushPermission;
 use crate::args::registry::credential_helper;
 use crate::settings::executor::option::truth;
 use crate::value::host::{self, HostMirror};
@@ -168,7 +169,8 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
         HEADING,
         "Do not ask a destination beforehand whether it takes anything",
         Effect::Sets(|draft, value| {
-            draft.build.extra.push_unasked = truth(value)?;
+            draft.build.extra.permission =
+                if truth(value)? { PushPermission::Awaited } else { PushPermission::Asked };
             Ok(())
         }),
     ),
