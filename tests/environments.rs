@@ -24,8 +24,8 @@ use table::{ENVIRONMENTS, Environment};
 const NEEDS: &[Need] =
     &[Need::Root, Need::Program("runc"), Need::StaticBusybox, Need::UserNamespaces];
 
-/// What real Dockerfiles do, as far as a busybox and one user can.
-const ONE_USER: &str = r#"FROM scratch
+/// What real Dockerfiles do, as far as a busybox can.
+const DOCKERFILE: &str = r#"FROM scratch
 COPY busybox /bin/busybox
 COPY passwd group /etc/
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
@@ -40,10 +40,7 @@ RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch \
     --mount=type=bind,source=passwd,target=/bound \
     touch /cache/kept /scratch/gone && cp /bound /srv/copied
 RUN --mount=type=secret,id=token,required test "$(cat /run/secrets/token)" = s3cret
-"#;
-
-/// The same with other users.
-const MORE_USERS: &str = r#"RUN echo somebody:x:1000:1000::/home/somebody:/bin/sh >> /etc/passwd && mkdir -p /home/somebody \
+RUN echo somebody:x:1000:1000::/home/somebody:/bin/sh >> /etc/passwd && mkdir -p /home/somebody \
     && chown -R somebody /home/somebody && chgrp 1234 /srv/zeroes && chmod 4750 /srv/zeroes
 COPY --chown=somebody:1234 passwd /home/somebody/
 USER somebody
@@ -66,14 +63,6 @@ USER 1000:2000
 /// machine's network.
 pub(crate) fn ordinary_container(volume: &Path, arguments: &[&str]) -> Value {
     runc::config(&table::ORDINARY, Net::Machine, volume, arguments)
-}
-
-fn has_one_user(rung: &str) -> bool {
-    rung == "userns-single"
-}
-
-fn dockerfile(rung: &str) -> String {
-    if has_one_user(rung) { ONE_USER.to_owned() } else { format!("{ONE_USER}{MORE_USERS}") }
 }
 
 /// An archive with many owners.
@@ -212,7 +201,7 @@ fn every_way_builds_the_same_image_and_leaves_the_container_alone() -> Result<()
         let name = environment.name;
         for (index, rung) in environment.rungs.iter().enumerate() {
             let container = Container::new(environment, Net::Own)?;
-            fill(&container, &dockerfile(rung))?;
+            fill(&container, DOCKERFILE)?;
             let before = container.written()?;
             // The best is what is taken where none is named.
             build(&container, if index == 0 { "auto" } else { rung }, "layout")?;
@@ -220,19 +209,15 @@ fn every_way_builds_the_same_image_and_leaves_the_container_alone() -> Result<()
             found.push((name, *rung, diff_ids(&container.layout("layout"))?));
         }
     }
-    for one_user in [true, false] {
-        let container = Container::new(named("docker"), Net::Own)?;
-        fill(&container, &dockerfile(if one_user { "userns-single" } else { "" }))?;
-        let expected = expected(&container, "layout")?;
-        let alike = found.iter().filter(|(_, rung, _)| has_one_user(rung) == one_user);
-        let differ = |(name, rung, ids): &(&'static str, &'static str, Vec<String>)| {
-            let layer =
-                ids.iter().zip(&expected).position(|(found, expected)| found != expected)?;
-            Some(format!("{name} {rung}: layer {layer}"))
-        };
-        let differing: Vec<String> = alike.filter_map(differ).collect();
-        assert_eq!(differing, NOTHING);
-    }
+    let container = Container::new(named("docker"), Net::Own)?;
+    fill(&container, DOCKERFILE)?;
+    let expected = expected(&container, "layout")?;
+    let differ = |(name, rung, ids): (&'static str, &'static str, Vec<String>)| {
+        let layer = ids.iter().zip(&expected).position(|(found, expected)| found != expected)?;
+        Some(format!("{name} {rung}: layer {layer}"))
+    };
+    let differing: Vec<String> = found.into_iter().filter_map(differ).collect();
+    assert_eq!(differing, NOTHING);
     Ok(())
 }
 
@@ -244,7 +229,7 @@ fn builds_in_a_row_and_at_once_do_not_disturb_each_other() -> Result<()> {
     for name in ["docker", "podman", "pod-cri-o"] {
         let environment = named(name);
         let container = Container::new(environment, Net::Own)?;
-        fill(&container, &dockerfile("auto"))?;
+        fill(&container, DOCKERFILE)?;
         let one = |layout: &str| arguments(VOLUME, "auto", layout).join(" ");
         let script = format!(
             "strata {} & first=$!; strata {} & second=$!; wait $first && wait $second && strata {} && strata {} && ps > {VOLUME}/left",

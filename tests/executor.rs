@@ -97,8 +97,7 @@ fn what_is_not_built_is_named() -> Result<()> {
             &["--push-ignore-immutable-tag-errors"][..],
             "`--push-ignore-immutable-tag-errors` is not built yet",
         ),
-        (&["--cache-ttl=1h"], "`--cache-ttl 1h`: another age than `336h` is not built yet"),
-        (&["--credential-helpers=ecr"], "the helper `ecr` is not built yet"),
+        (&["--credential-helpers=ecr"], "`--credential-helpers ecr`: it is not built in yet"),
     ] {
         let ran = scene.executor(&[&scene.usual()[..], &words(arguments)].concat())?;
         ensure!(ran.code == Some(1) && ran.stderr.contains(expected), "{expected}: {ran:#?}");

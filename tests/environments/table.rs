@@ -113,7 +113,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         capabilities: &PODMAN,
         profile: Profile::Podman,
         effective: "00000000800405fb",
-        rungs: &["own-range", "userns-single"],
+        rungs: &["own-range", "userns-single", "chroot-supervised"],
         ..ORDINARY
     },
     Environment {
@@ -176,7 +176,6 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         name: "own-users",
         description: "a pod with `hostUsers: false`, default capabilities and seccomp profile",
         own_users: true,
-        rungs: &[],
         ..ORDINARY
     },
     Environment {
@@ -186,7 +185,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         profile: Profile::DockerSysAdmin,
         own_users: true,
         effective: "00000000a82425fb",
-        rungs: &["own-range", "userns-single", "own-mounts"],
+        rungs: &["own-range", "userns-single", "own-mounts", "chroot-supervised"],
         ..ORDINARY
     },
     Environment {
@@ -196,7 +195,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         profile: Profile::DockerSysAdminWithoutUsers,
         own_users: true,
         effective: "00000000a82425fb",
-        rungs: &["own-mounts"],
+        rungs: &["own-mounts", "chroot-supervised"],
         ..ORDINARY
     },
     Environment {
@@ -204,7 +203,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         description: "a pod with `hostUsers: false` without a seccomp profile",
         profile: Profile::Unconfined,
         own_users: true,
-        rungs: &["own-range", "userns-single"],
+        rungs: &["own-range", "userns-single", "chroot-supervised"],
         ..ORDINARY
     },
     Environment {
@@ -213,7 +212,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         profile: Profile::Unconfined,
         masked: false,
         own_users: true,
-        rungs: &["userns-range", "own-range", "userns-single"],
+        rungs: &["userns-range", "own-range", "userns-single", "chroot-supervised"],
         ..ORDINARY
     },
 ];

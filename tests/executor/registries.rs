@@ -165,7 +165,7 @@ fn credential_helpers(scene: &Scene) -> Result<()> {
     scene.build(&["--credential-helpers=env,gitlab", "--credential-helpers="])?;
     for name in ["ecr", "gcr"] {
         let said = scene.fail(&["--credential-helpers", name])?;
-        ensure!(said.contains(&format!("`{name}`")), "{said}");
+        ensure!(said.contains(&format!("`--credential-helpers {name}`")), "{said}");
     }
     Ok(())
 }
