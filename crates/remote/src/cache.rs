@@ -63,7 +63,7 @@ pub struct Caches {
     pub events: Arc<dyn Events>,
     /// The time, in seconds since 1970.
     pub now: i64,
-    /// Results of steps that ran longer ago are not taken.
+    /// Results of steps that ran so long ago are not taken.
     pub age_limit: Option<Duration>,
 }
 

@@ -34,7 +34,7 @@ struct Inner {
     images: LazyImages,
     sources: Vec<Source>,
     now: i64,
-    /// Results of steps that ran before are not taken.
+    /// Results of steps that ran then or before are not taken.
     oldest: i64,
     /// Steps of this build: found, or run.
     used: Mutex<BTreeMap<StepKey, Used>>,
@@ -222,7 +222,7 @@ impl CachedSteps {
     }
 
     fn usable(&self, record: &Record) -> bool {
-        record.ran() >= self.0.oldest && !self.is_retracted(record.layer.digest)
+        record.ran() > self.0.oldest && !self.is_retracted(record.layer.digest)
     }
 
     /// Looks everywhere; a hit comes with the time at which the step ran.
@@ -233,7 +233,7 @@ impl CachedSteps {
     ) -> Result<(StepResult, i64), Option<Vec<u8>>> {
         let mut closest = match self.0.local.find(key, recipe).await {
             Ok((result, ran))
-                if ran >= self.0.oldest && !self.is_retracted(result.layer.blob.digest) =>
+                if ran > self.0.oldest && !self.is_retracted(result.layer.blob.digest) =>
             {
                 return Ok((result, ran));
             }
