@@ -19,8 +19,6 @@ pub(crate) struct GitWishes {
     pub(crate) submodules: bool,
     /// Of `GIT_PULL_METHOD`.
     pub(crate) plain_http: bool,
-    /// Of `GIT_USERNAME` and `GIT_PASSWORD`.
-    pub(crate) user: Option<(String, String)>,
 }
 
 /// Says in our words what `--context` names.
@@ -49,9 +47,6 @@ fn repository(address: &str, git: &GitWishes) -> String {
     let reference = commit.or(reference).filter(|text| !text.is_empty());
     let reference = reference.or(git.branch.as_deref());
     let mut url = String::from(if git.plain_http { "http://" } else { "https://" });
-    if let Some((name, password)) = git.user.as_ref().filter(|_| !address.contains('@')) {
-        write!(url, "{}:{}@", escaped(name), escaped(password)).expect("a string takes everything");
-    }
     url.push_str(address.trim_end_matches('/'));
     // What comes over HTTP is a repository by its suffix, which servers do not insist on.
     if address.trim_end_matches('/').strip_suffix(".git").is_none() {
@@ -65,19 +60,6 @@ fn repository(address: &str, git: &GitWishes) -> String {
     url
 }
 
-/// A text as it may stand before the `@` of a URL.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("a string takes everything");
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,12 +67,7 @@ mod tests {
     #[test]
     fn context_is_said_in_our_words() {
         let none = GitWishes::default();
-        let wishes = GitWishes {
-            branch: Some("main".into()),
-            submodules: true,
-            plain_http: true,
-            user: Some(("me".into(), "p@ss/w".into())),
-        };
+        let wishes = GitWishes { branch: Some("main".into()), submodules: true, plain_http: true };
         for (text, bucket, git, expected) in [
             ("/work", None, &none, "/work"),
             ("dir:///work", None, &none, "/work"),
@@ -113,7 +90,7 @@ mod tests {
                 &none,
                 "https://h/b.git?submodules=false#0a1b",
             ),
-            ("git://h/b.git", None, &wishes, "http://me:p%40ss%2Fw@h/b.git?submodules=true#main"),
+            ("git://h/b.git", None, &wishes, "http://h/b.git?submodules=true#main"),
             ("git://t@h/b.git#v1", None, &wishes, "http://t@h/b.git?submodules=true#v1"),
         ] {
             assert_eq!(operand(text, bucket, git), expected, "{text}");

@@ -14,7 +14,6 @@ use crate::environment::{Environment, variable};
 use crate::settings::gitlab::GitLab;
 use crate::value::cache::{self, CacheError};
 use crate::value::output::{Destination, Output, OutputKind};
-use crate::value::secret::{Secret, SecretSource};
 
 /// Where kaniko looks for a context that is not named.
 const CONTEXT: &str = "/workspace/";
@@ -137,14 +136,6 @@ impl Draft {
     fn set_input(&mut self, environment: &Environment) -> Result<(), Failure> {
         let text = |name: &str| environment.raw(name)?.to_str().filter(|text| !text.is_empty());
         self.git.plain_http = text("GIT_PULL_METHOD") == Some("http");
-        if let (Some(name), Some(password)) = (text("GIT_USERNAME"), text("GIT_PASSWORD")) {
-            self.git.user = Some((name.to_owned(), password.to_owned()));
-        }
-        if text("GIT_TOKEN").is_some() {
-            let id = "GIT_AUTH_TOKEN".to_owned();
-            let source = SecretSource::Variable("GIT_TOKEN".to_owned());
-            self.build.run.secret.insert(0, Secret { id, source });
-        }
         let default = || {
             let context = GitLab::of(environment)?.context(environment);
             Ok::<_, Failure>(context.map_or_else(|| CONTEXT.into(), OsString::from))
