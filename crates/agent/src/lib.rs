@@ -7,10 +7,10 @@
 //! which keys there are and what their signature of some bytes is. Whoever talks to it cannot add, remove or
 //! lock keys, not even in the agent of another program that is forwarded.
 //!
-//! - [`key`]: private keys, from the file formats of OpenSSH and OpenSSL
-//! - [`wire`]: the strings and numbers of the SSH protocols
-//! - [`agent`]: what an agent answers
-//! - [`server`]: a socket that answers
+//! - `key`: private keys, from the file formats of OpenSSH and OpenSSL
+//! - `wire`: the strings and numbers of the SSH protocols
+//! - `agent`: what an agent answers
+//! - `server`: a socket that answers
 
 mod agent;
 mod key;
