@@ -52,10 +52,7 @@ impl Globals {
         declare(request, &arguments, &mut scope, Some(findings));
         let said = arguments.get(EPOCH).map(String::as_str).or_else(|| scope.get(EPOCH));
         let said = said.filter(|text| !text.is_empty());
-        let line = match arguments.contains_key(EPOCH) {
-            true => None,
-            false => default_of(request, EPOCH),
-        };
+        let line = if arguments.contains_key(EPOCH) { None } else { default_of(request, EPOCH) };
         let epoch = said.and_then(|text| epoch(request, text, line, findings));
         // Stages see the seconds, however they were said.
         if arguments.remove(EPOCH).is_some() {
