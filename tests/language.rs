@@ -5,3 +5,4 @@ mod archives;
 mod caches;
 mod copying;
 mod elsewhere;
+mod mounts;

@@ -54,6 +54,11 @@ fn commands_ask_the_agent_of_their_mount() -> Result<()> {
         RUN --mount=type=ssh,id=other,target=/a/socket,uid=1000,gid=50,mode=640 \
           ls -ln /a/socket > /second\n\
         RUN --mount=type=ssh,id=absent [ -n $SSH_AUTH_SOCK -a ! -e $SSH_AUTH_SOCK ] && : > /third\n\
+        RUN --mount=type=ssh,id=absent --mount=type=ssh \
+          [ $SSH_AUTH_SOCK = /run/buildkit/ssh_agent.0 -a -e /run/buildkit/ssh_agent.1 ] && : > /fourth\n\
+        ENV SSH_AUTH_SOCK=/mine\n\
+        RUN --mount=type=ssh [ $SSH_AUTH_SOCK = /mine ] && : > /fifth\n\
+        ENV SSH_AUTH_SOCK=/run/buildkit/ssh_agent.0\n\
         COPY --chown=1000:50 <<f /by/user\nempty\nf\n\
         USER 1000:50\n\
         RUN --mount=type=ssh,uid=1000 ssh-add -L > /by/user\n";
@@ -79,6 +84,9 @@ fn commands_ask_the_agent_of_their_mount() -> Result<()> {
         assert_eq!(columns("second"), ["srw-r-----", "1000", "50"], "{isolation}");
         // Without an agent of that id the variable names a socket that is not there, as with BuildKit.
         assert!(found.contains("third 644"), "{isolation}: {found}");
+        // The variable names the first mount, whether that has an agent or not, and never replaces one of ENV.
+        assert!(found.contains("fourth 644"), "{isolation}: {found}");
+        assert!(found.contains("fifth 644"), "{isolation}: {found}");
         let is_trace = |line: &str| line.starts_with("run/") || line.starts_with("a/");
         assert!(!found.lines().any(is_trace), "{isolation}: {found}");
         assert!(!found.contains(line), "{isolation}");

@@ -18,7 +18,7 @@ use strata_tree::{
     Timestamp, Tree, TreePath,
 };
 
-pub use self::source::{contains_wildcards, find_sources};
+pub use self::source::{contains_wildcards, find_sources, require_below};
 use self::target::Target;
 use crate::filter::{Filter, FilterState};
 use strata_plan::Chmod;
@@ -55,6 +55,14 @@ pub enum CopyError {
     SourceMissing {
         /// The path, with no symlink followed.
         path: TreePath,
+    },
+    /// What `--parents` would have to follow a link for.
+    #[error("`{path}` lies behind the symbolic link `{link}`, which `--parents` does not follow")]
+    BehindLink {
+        /// The path as it was asked for.
+        path: TreePath,
+        /// The link on the way.
+        link: TreePath,
     },
     /// A directory was to be written where something else stands.
     #[error("cannot copy a directory onto `{path}`, which is not a directory")]

@@ -15,11 +15,10 @@ use strata_plan::{
     Base, ContextId, CopyOp, CopySource, MountFrom, MountKind, Op, Origin, Plan, Recipe, Stage,
     StageId, StepKey,
 };
-use strata_tree::lookup::Last;
-use strata_tree::{Change, ChangeSet, Entry, LeafKind, Resolved, Tree, TreePath};
+use strata_tree::{Change, ChangeSet, Entry, LeafKind, Tree, TreePath};
 
 use crate::context::BuildContext;
-use crate::copy::{Copier, CopyError, CopyOptions, Destination, find_sources};
+use crate::copy::{Copier, CopyError, CopyOptions, Destination, find_sources, require_below};
 use crate::download::Files;
 use crate::error::ErrorKind;
 use crate::filter::Filter;
@@ -188,12 +187,7 @@ pub(crate) fn copy_source(
         let relative = pattern.trim_start_matches('/');
         let base = TreePath::clean(pivot.as_bytes()).map_err(CopyError::Path)?;
         if !wildcard {
-            let path = base.append(&TreePath::clean(relative).map_err(CopyError::Path)?);
-            let path = path.map_err(CopyError::Path)?;
-            let found = from.resolve(path.as_bytes(), Last::Keep).map_err(CopyError::Lookup)?;
-            if let Resolved::Missing { .. } = found {
-                return Err(CopyError::SourceMissing { path }.into());
-            }
+            require_below(from, &base, &TreePath::clean(relative).map_err(CopyError::Path)?)?;
         }
         // All of the pivot is below it.
         let include = if relative.is_empty() { "**" } else { relative };

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strata_dockerfile::Expander;
 use strata_dockerfile::instruction::Instruction;
+use strata_dockerfile::{Expander, Span};
 
 use crate::error::PlanErrorKind;
 use crate::findings::Findings;
@@ -52,7 +52,8 @@ impl Globals {
         declare(request, &arguments, &mut scope, Some(findings));
         let said = arguments.get(EPOCH).map(String::as_str).or_else(|| scope.get(EPOCH));
         let said = said.filter(|text| !text.is_empty());
-        let epoch = said.and_then(|text| epoch(request, text, findings));
+        let line = if arguments.contains_key(EPOCH) { None } else { default_of(request, EPOCH) };
+        let epoch = said.and_then(|text| epoch(request, text, line, findings));
         // Stages see the seconds, however they were said.
         if arguments.remove(EPOCH).is_some() {
             arguments.extend(epoch.map(|epoch| (EPOCH.to_owned(), epoch.to_string())));
@@ -83,8 +84,21 @@ impl Globals {
     }
 }
 
-/// The time that `SOURCE_DATE_EPOCH` says: seconds, or whose time to take.
-fn epoch(request: &Request, text: &str, findings: &mut Findings) -> Option<i64> {
+/// Where the value of an argument before the first FROM is written.
+fn default_of(request: &Request, name: &str) -> Option<Span> {
+    let declared = request.dockerfile.global_args.iter().flat_map(|arg| &arg.node.args);
+    let values = declared.filter(|declaration| declaration.name.text == name);
+    values.filter_map(|declaration| declaration.value.as_ref()).map(|value| value.span).next_back()
+}
+
+/// The time that `SOURCE_DATE_EPOCH` says: seconds, or whose time to take. `line` is where the Dockerfile says
+/// it, if that does.
+fn epoch(
+    request: &Request,
+    text: &str,
+    line: Option<Span>,
+    findings: &mut Findings,
+) -> Option<i64> {
     if text == "context" {
         return request.context_epochs.get(&ContextId::MAIN).copied();
     }
@@ -97,8 +111,9 @@ fn epoch(request: &Request, text: &str, findings: &mut Findings) -> Option<i64> 
     let seconds = text.parse().ok();
     let valid = seconds.filter(|seconds| strata_oci::Timestamp::from_unix(*seconds, 0).is_some());
     if valid.is_none() {
-        let is_stage = request.dockerfile.stage_by_name(text, usize::MAX).is_some();
-        let kind = if is_stage {
+        let stage = request.dockerfile.stage_by_name(text, usize::MAX);
+        let stage = stage.and_then(|stage| request.dockerfile.stages.get(stage));
+        let kind = if stage.is_some() {
             PlanErrorKind::Unsupported {
                 what: "`SOURCE_DATE_EPOCH` of a stage",
                 reason: "its time is only known once it was downloaded",
@@ -106,7 +121,11 @@ fn epoch(request: &Request, text: &str, findings: &mut Findings) -> Option<i64> 
         } else {
             PlanErrorKind::InvalidEpoch { value: text.to_owned() }
         };
-        findings.error_of_request(kind, None);
+        // A build argument has no line of its own, but the stage that it names has.
+        match line.or_else(|| stage.map(|stage| stage.from.span)) {
+            Some(span) => findings.error(span, kind),
+            None => findings.error_of_request(kind, None),
+        }
     }
     valid
 }

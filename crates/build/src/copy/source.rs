@@ -2,7 +2,7 @@
 
 use strata_dockerfile::Pattern;
 use strata_tree::lookup::Last;
-use strata_tree::{Directory, LookupError, Node, Resolved, Tree, TreePath};
+use strata_tree::{Directory, LeafKind, LookupError, Node, Resolved, Tree, TreePath};
 
 use super::CopyError;
 
@@ -71,6 +71,39 @@ fn matching<C>(
             found.push(path);
         } else if let Node::Directory(child) = node {
             matching(child, &path, rest, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// Requires `relative` to be there below `pivot`, as `--parents` finds it: links are followed to the pivot and
+/// nowhere below it, because the directories that are kept would not be those that were asked for.
+pub fn require_below<C: Clone>(
+    from: &Tree<C>,
+    pivot: &TreePath,
+    relative: &TreePath,
+) -> Result<(), CopyError> {
+    let path = pivot.append(relative)?;
+    let missing = || CopyError::SourceMissing { path: path.clone() };
+    let mut place = match from.resolve(pivot.as_bytes(), Last::Follow) {
+        Ok(Resolved::Found { path, .. }) => path,
+        Ok(Resolved::Missing { .. }) | Err(LookupError::NotADirectory { .. }) => {
+            return Err(missing());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut names = relative.components().peekable();
+    while let Some(name) = names.next() {
+        place = place.join(name)?;
+        match from.get(&place) {
+            None => return Err(missing()),
+            Some(Node::Leaf(leaf)) if names.peek().is_some() => {
+                return Err(match leaf.kind {
+                    LeafKind::Symlink { .. } => CopyError::BehindLink { path, link: place },
+                    _ => missing(),
+                });
+            }
+            Some(_) => {}
         }
     }
     Ok(())

@@ -266,6 +266,40 @@ fn include_makes_only_the_directories_that_are_needed() {
 }
 
 #[test]
+fn parents_are_kept_below_links_of_the_pivot_only() {
+    let from = tree(&["d real", "d real/sub", "f real/sub/a x", "l link real", "l real/last sub"]);
+    for (pivot, relative, expected) in [
+        ("/", "real/sub/a", Ok(())),
+        ("/", "real/last", Ok(())),
+        ("/", "link", Ok(())),
+        ("/", "/", Ok(())),
+        ("/link", "sub/a", Ok(())),
+        ("/link/last", "a", Ok(())),
+        (
+            "/",
+            "link/sub/a",
+            Err(
+                "`/link/sub/a` lies behind the symbolic link `/link`, which `--parents` does not follow",
+            ),
+        ),
+        (
+            "/link",
+            "last/a",
+            Err(
+                "`/link/last/a` lies behind the symbolic link `/real/last`, which `--parents` does not follow",
+            ),
+        ),
+        ("/", "real/none", Err("`/real/none` is not there")),
+        ("/none", "a", Err("`/none/a` is not there")),
+        ("/", "real/sub/a/b", Err("`/real/sub/a/b` is not there")),
+    ] {
+        let found = require_below(&from, &path(pivot), &path(relative));
+        let found = found.map_err(|error| error.to_string());
+        assert_eq!(found, expected.map_err(str::to_owned), "{pivot} {relative}");
+    }
+}
+
+#[test]
 fn unpacking_stays_below_its_destination_and_replaces_what_is_in_the_way() {
     use strata_tree::{Change, Entry};
     let leaf = |content: &'static str| {

@@ -25,7 +25,7 @@ use crate::stage::Running;
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
     pub(super) list: Vec<SandboxMount>,
-    /// Variables that mounts bring: secrets, the agent's socket.
+    /// Variables that mounts bring: secrets.
     pub(super) environment: Vec<(String, String)>,
     /// Owners of caches, for where the disk may not have them.
     pub(super) owners: Vec<Ownership>,
@@ -40,7 +40,6 @@ pub(super) struct Mounts {
 /// Makes everything that the mounts of a RUN show.
 pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts, ErrorKind> {
     let mut ready = Mounts::default();
-    let mut sockets = 0;
     for mount in &run.mounts {
         match &mount.kind {
             MountKind::Bind { from, access } => {
@@ -109,21 +108,13 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
                     }
                     continue;
                 };
-                let place = mount
-                    .target
-                    .clone()
-                    .unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{sockets}"));
-                if sockets == 0 {
-                    ready.environment.push(("SSH_AUTH_SOCK".to_owned(), place.clone()));
-                }
-                sockets += 1;
                 let scratch = running.session.settings.scratch.clone();
                 let access = AgentAccess { uid: owner.uid, gid: owner.gid, mode: owner.mode };
                 let server =
                     blocking(move || Ok(AgentServer::start(agent, &scratch, access)?)).await?;
                 ready.list.push(SandboxMount::Bind {
                     source: server.path().to_owned(),
-                    target: place.into_bytes(),
+                    target: target(mount),
                     read_only: false,
                 });
                 ready.agents.push(server);

@@ -140,9 +140,9 @@ pub(crate) struct InputArgs {
     pub(crate) context: Option<OsString>,
     /// The Dockerfile: a path, or `-` for standard input
     ///
-    /// A path is tried as given, then in the context. The default is `Dockerfile`, then
-    /// `Containerfile`, in the context. `NAME.dockerignore` beside it, if there is one, is used in
-    /// place of the `.dockerignore` of the context.
+    /// A path is tried as given, then in the context. The default is `Dockerfile`,
+    /// `dockerfile` or `Containerfile` in the context. `NAME.dockerignore` beside it, if there is
+    /// one, is used in place of the `.dockerignore` of the context.
     #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<OsString>,
     /// Set a variable that ARG declares; without a value, to that of the environment

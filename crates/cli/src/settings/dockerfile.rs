@@ -12,6 +12,9 @@ use crate::exit::Exit;
 /// A longer Dockerfile is a mistake, or an attack.
 const LONGEST: u64 = 16 << 20;
 
+/// What a Dockerfile is called where nobody says a name, the first first.
+const DEFAULTS: [&str; 3] = ["Dockerfile", "dockerfile", "Containerfile"];
+
 /// A Dockerfile, and what it is called.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -50,7 +53,7 @@ fn candidates(file: Option<&OsStr>, context: &Path) -> Vec<PathBuf> {
             }
             paths
         }
-        None => vec![context.join("Dockerfile"), context.join("Containerfile")],
+        None => DEFAULTS.map(|name| context.join(name)).to_vec(),
     }
 }
 
@@ -80,7 +83,7 @@ pub(crate) fn read(file: Option<&OsStr>, context: &Path) -> Result<Found, Failur
         None => format!("there is no Dockerfile in `{}`", context.display()),
     };
     let diagnostic = Diagnostic::error(message)
-        .noting(format!("looked for {}", tried.join(" and ")))
+        .noting(format!("looked for {}", tried.join(", ")))
         .help("name it with `--file`");
     Err(Failure::new(Exit::Failed, diagnostic))
 }
@@ -199,10 +202,12 @@ mod tests {
     fn dockerfile_is_found() {
         let both = directory(&[("Dockerfile", "1"), ("Containerfile", "2"), ("sub/D", "3")]);
         let second = directory(&[("Containerfile", "2"), ("Dockerfile/x", "")]);
+        let lower = directory(&[("dockerfile", "4"), ("Containerfile", "2")]);
         let outside = both.path().join("sub/D");
         for (file, context, expected) in [
             (None, &both, ("Dockerfile", "1")),
             (None, &second, ("Containerfile", "2")),
+            (None, &lower, ("dockerfile", "4")),
             (Some(OsStr::new("sub/D")), &both, ("sub/D", "3")),
             (Some(outside.as_os_str()), &second, (outside.to_str().expect("is UTF-8"), "3")),
         ] {

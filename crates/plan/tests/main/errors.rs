@@ -152,6 +152,22 @@ fn a_bad_epoch_is_refused() {
 }
 
 #[test]
+fn an_epoch_that_cannot_be_taken_is_told_where_it_is_written() {
+    for (text, argument, expected) in [
+        ("ARG SOURCE_DATE_EPOCH=st\nFROM scratch AS St\n", None, "Dockerfile:1:23 "),
+        ("ARG SOURCE_DATE_EPOCH=7\nFROM scratch AS St\n", Some("st"), "Dockerfile:2:1 "),
+        ("ARG SOURCE_DATE_EPOCH=noon\nFROM a\n", None, "Dockerfile:1:23 "),
+    ] {
+        let mut case = Case::new(text);
+        if let Some(argument) = argument {
+            case = case.arg("SOURCE_DATE_EPOCH", argument);
+        }
+        let errors = case.errors();
+        assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}");
+    }
+}
+
+#[test]
 fn triggers_are_errors_of_their_own_text() {
     let on = |text: &str| {
         let text = text.to_owned();

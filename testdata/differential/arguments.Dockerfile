@@ -1,0 +1,23 @@
+ARG GLOBAL=global
+ARG UNUSED
+FROM localhost/base:1
+ARG GLOBAL
+ARG LOCAL=local
+ARG EMPTY=
+ENV FROM_GLOBAL=$GLOBAL FROM_LOCAL=${LOCAL}
+ENV DEFAULT=${MISSING:-default} ALTERNATE=${LOCAL:+alternate} NO_ALTERNATE=${EMPTY:+alternate}
+ENV NESTED=${MISSING:-${LOCAL}-${GLOBAL}}
+ENV SELF=first
+ENV SELF=${SELF}:second OLD=$SELF
+ENV ESCAPED=\$LOCAL SINGLE='$LOCAL' DOUBLE="$LOCAL and more"
+ENV old style with   spaces
+LABEL argument=${LOCAL} several="$GLOBAL $LOCAL"
+WORKDIR /$GLOBAL/${LOCAL}
+RUN echo "$LOCAL $GLOBAL $DEFAULT" > /seen
+ARG LOCAL=later
+RUN echo "$LOCAL" > /later
+ENV LOCAL=of-env
+RUN echo "$LOCAL" > /env
+COPY ${MISSING:-one} /${GLOBAL}/
+USER ${MISSING:-app}
+EXPOSE ${MISSING:-8080}
