@@ -1,9 +1,11 @@
 //! The registry that most people run, and other people's tools to read it with.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -15,7 +17,9 @@ use crate::requirement::output;
 #[derive(Debug)]
 pub(crate) struct DockerRegistry {
     listening: Listening,
-    _storage: TempDir,
+    storage: TempDir,
+    /// How many lines of the access log were taken.
+    taken: usize,
 }
 
 /// Is a server that ends when dropped.
@@ -32,7 +36,17 @@ impl Drop for Listening {
     }
 }
 
+/// What it was asked, in the storage's directory.
+const ACCESS_LOG: &str = "access.log";
+
 impl DockerRegistry {
+    /// Starts it with nothing inside.
+    pub(crate) fn start() -> Result<Self> {
+        let storage = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let listening = spawn(storage.path())?;
+        Ok(Self { listening, storage, taken: 0 })
+    }
+
     /// Starts it with a Debian root as `debian:minbase`, which strata had no part in making.
     pub(crate) fn start_with_debian() -> Result<Self> {
         let storage = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -40,13 +54,44 @@ impl DockerRegistry {
         // Blobs are never written to again, so that links are as good as copies.
         output(Command::new("cp").arg("-al").arg(debian).arg(storage.path().join("data")));
         let listening = spawn(storage.path())?;
-        Ok(Self { listening, _storage: storage })
+        Ok(Self { listening, storage, taken: 0 })
     }
 
     /// Spells a reference to something in it.
     pub(crate) fn reference(&self, rest: &str) -> String {
         format!("{}/{rest}", self.listening.address)
     }
+
+    /// Lists the requests since the last call: `METHOD target status`.
+    pub(crate) fn take_log(&mut self) -> Result<Vec<String>> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        // A line is written after its answer; the line of a later request says that all are there.
+        let marker = format!("/v2/marker-{}", self.taken);
+        let mut stream = TcpStream::connect(&self.listening.address)?;
+        write!(stream, "GET {marker} HTTP/1.1\r\nHost: marker\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_end(&mut Vec::new())?;
+        let begun = Instant::now();
+        loop {
+            let text = std::fs::read_to_string(self.storage.path().join(ACCESS_LOG))?;
+            let lines: Vec<String> = text.lines().filter_map(request).collect();
+            if lines.iter().any(|line| line.contains(&marker)) {
+                let fresh = lines.iter().skip(self.taken);
+                let fresh = fresh.filter(|line| !line.contains("/v2/marker-")).cloned().collect();
+                self.taken = lines.len();
+                return Ok(fresh);
+            }
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "the access log ends early: {lines:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Reads a line of the access log: `… "GET /v2/ HTTP/1.1" 200 …`.
+fn request(line: &str) -> Option<String> {
+    let mut parts = line.split('"').skip(1);
+    let (request, rest) = (parts.next()?, parts.next()?);
+    let (request, _) = request.rsplit_once(' ')?;
+    Some(format!("{request} {}", rest.split_whitespace().next()?))
 }
 
 fn spawn(directory: &Path) -> Result<Listening> {
@@ -63,7 +108,8 @@ pub(crate) fn spawn_with(directory: &Path, http: &str) -> Result<Listening> {
     );
     std::fs::write(&config, text)?;
     let mut command = Command::new("docker-registry");
-    command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
+    let access_log = File::create(directory.join(ACCESS_LOG))?;
+    command.arg("serve").arg(&config).stdout(access_log).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot start docker-registry")?;
     let stderr = child.stderr.take().context("its log is piped")?;
     let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);

@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod bad_registry;
+mod caching;
 mod container;
 mod credentials;
 mod debian;

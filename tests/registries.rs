@@ -10,7 +10,8 @@ use crate::requirement::noise;
 
 const LAYER: &str = "/etc/ 0755 0:0\n/etc/some 0644 0:0 file \"content\"";
 
-fn login(environment: TestEnvironment, registry: &TestRegistry) -> TestEnvironment {
+/// Gives the environment the credentials of `user`.
+pub(crate) fn login(environment: TestEnvironment, registry: &TestRegistry) -> TestEnvironment {
     let auth = format!(
         r#"{{"auths":{{"{}":{{"username":"user","password":"secret"}}}}}}"#,
         registry.host()

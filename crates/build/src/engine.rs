@@ -408,9 +408,14 @@ impl Session {
 
     async fn look_up(&self) -> (BTreeMap<StepPlace, StepResult>, BTreeSet<StepPlace>) {
         let mut questions = Vec::new();
+        // Stages with a step that is made anew by demand. What comes of it is not known before, so that what stands on
+        // it or takes from it can be found by content alone.
+        let mut anew = BTreeSet::new();
         for stage in &self.plan.stages {
+            let mut is_anew = matches!(stage.base, Base::Stage(base) if anew.contains(&base));
             for (index, step) in stage.steps.iter().enumerate() {
-                if step.no_cache {
+                is_anew |= step.no_cache || stages_of(step).any(|from| anew.contains(&from));
+                if is_anew {
                     continue;
                 }
                 if let Some(recipe) = self.key(stage.id, index) {
@@ -419,6 +424,9 @@ impl Session {
                         ((stage.id, index), answer)
                     });
                 }
+            }
+            if is_anew {
+                anew.insert(stage.id);
             }
         }
         let (mut hits, mut unseen) = (BTreeMap::new(), BTreeSet::new());

@@ -153,10 +153,17 @@ fn hole_content(
     }
 }
 
-/// Why a step's result was not found, told from the recipe of an earlier one.
+/// Why a step's result was not found, told from the recipe of an earlier one: the first reasons, and how many more.
 pub(crate) fn explain(older: &[u8], newer: &StepRecipe) -> Option<String> {
+    const TOLD: usize = 3;
     let older: Recipe = serde_json::from_slice(older).ok()?;
-    newer.recipe.differences(&older).first().map(ToString::to_string)
+    let reasons = newer.recipe.differences(&older);
+    let told: Vec<String> = reasons.iter().take(TOLD).map(ToString::to_string).collect();
+    let told = (!told.is_empty()).then(|| told.join(", "))?;
+    Some(match reasons.len().saturating_sub(TOLD) {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    })
 }
 
 /// The files that one source of a COPY takes, as if they were copied onto nothing.

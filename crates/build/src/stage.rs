@@ -128,6 +128,10 @@ pub(crate) async fn run(
 ) -> Result<Arc<StageOutput>, Arc<BuildError>> {
     let plan = Arc::clone(&session.plan);
     let stage = plan.stage(id);
+    // Where every layer was found there is nothing to be ahead of, and the push may learn with one question that the
+    // registry has the whole image.
+    let makes_layers = (stage.steps.iter().enumerate())
+        .any(|(index, step)| step.makes_layer() && session.hit(id, index).is_none());
     let mut running =
         Running {
             session: Arc::clone(&session),
@@ -139,7 +143,7 @@ pub(crate) async fn run(
                 matches!(step.op, Op::Run(_)) && session.hit(id, index).is_none()
             }),
             early: None,
-            shipped: session.ships(id).then_some(0),
+            shipped: (makes_layers && session.ships(id)).then_some(0),
             base: None,
             content: None,
         };

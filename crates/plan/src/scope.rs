@@ -1,6 +1,6 @@
 //! Variables of a stage: ENV and ARG share one space, the later word counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The variables in scope, and which of them ARG declares.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +10,8 @@ pub(crate) struct Scope {
     places: BTreeMap<String, usize>,
     /// ARGs in the order of their declarations, with what they were declared to be.
     declared: Vec<(String, Option<String>)>,
+    /// The variables that an ARG set last.
+    arguments: BTreeSet<String>,
     /// Whether there may be variables that are not known, those of a base that was left open.
     pub(crate) is_open: bool,
 }
@@ -21,6 +23,7 @@ impl Scope {
 
     /// Sets a variable: in the place it had, else at the end.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.arguments.remove(name);
         if let Some(place) = self.places.get(name) {
             value.clone_into(&mut self.variables[*place].1);
             return;
@@ -32,6 +35,7 @@ impl Scope {
     /// Takes a variable away.
     pub(crate) fn unset(&mut self, name: &str) {
         let Some(place) = self.places.remove(name) else { return };
+        self.arguments.remove(name);
         self.variables.remove(place);
         for other in self.places.values_mut().filter(|other| **other > place) {
             *other -= 1;
@@ -42,6 +46,7 @@ impl Scope {
     pub(crate) fn declare(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.set(name, value);
+            self.arguments.insert(name.to_owned());
         }
         match self.declared.iter_mut().find(|(key, _)| key == name) {
             Some((_, old)) => *old = value.map(str::to_owned),
@@ -60,6 +65,11 @@ impl Scope {
 
     pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.variables
+    }
+
+    /// The variables whose value is that of an ARG.
+    pub(crate) fn arguments(&self) -> &BTreeSet<String> {
+        &self.arguments
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -94,6 +104,7 @@ mod tests {
         scope.set("A", "env2");
         assert_eq!(scope.get("A"), Some("env2"));
         assert_eq!(scope.get("B"), None);
+        assert!(scope.arguments().is_empty(), "ENV had the last word");
         assert_eq!(scope.run_prefix(), "|2 A=env2 B= ");
         assert_eq!(scope.names().collect::<Vec<_>>(), ["A", "C"]);
         scope.unset("A");

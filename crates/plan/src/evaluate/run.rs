@@ -25,6 +25,7 @@ impl Current<'_, '_> {
             argv,
             files,
             env: self.environment(&mounts),
+            arguments: self.scope.arguments().clone(),
             proxies: globals.proxies.clone(),
             user: self.config.config.user.clone(),
             directory: path::clean(self.directory()),

@@ -1,5 +1,7 @@
 //! RUN.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{InlineFile, Origin};
@@ -14,6 +16,9 @@ pub struct RunOp {
     /// The whole environment but for proxies and what the isolation adds (`HOME` where it is not set): the
     /// config's variables and the ARGs in scope, each name once. Secrets are in `mounts`.
     pub env: Vec<(String, String)>,
+    /// Which names of `env` have their value from an ARG.
+    #[serde(skip)]
+    pub arguments: BTreeSet<String>,
     /// Proxy variables given on the command line and not declared; visible, but in neither history nor key.
     pub proxies: Vec<(String, String)>,
     /// The USER as text: `name`, `uid`, `name:group`, …; empty for root.

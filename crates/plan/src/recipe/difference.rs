@@ -34,7 +34,16 @@ pub enum MissReason {
         /// What it is, if it is there.
         after: Option<String>,
     },
-    /// A variable of ARG or ENV is not what it was.
+    /// A build argument is not what it was.
+    Argument {
+        /// Its name.
+        name: String,
+        /// What it was, if it was set.
+        before: Option<String>,
+        /// What it is, if it is set.
+        after: Option<String>,
+    },
+    /// Another variable of the environment is not what it was.
     Variable {
         /// Its name.
         name: String,
@@ -98,6 +107,10 @@ impl fmt::Display for MissReason {
                 write!(f, "{name} ")?;
                 change(f, before, after)
             }
+            Self::Argument { name, before, after } => {
+                write!(f, "ARG {name} ")?;
+                change(f, before, after)
+            }
             Self::Variable { name, before, after } => {
                 write!(f, "variable {name} ")?;
                 change(f, before, after)
@@ -148,6 +161,8 @@ enum Subject {
 
 enum Value<'a> {
     Text(String),
+    /// The value of a variable that an ARG set.
+    Argument(String),
     Content(&'a Content),
 }
 
@@ -163,6 +178,9 @@ fn describe(ingredient: &Ingredient) -> (Subject, Value<'_>) {
         }
         Ingredient::Variable { name, value } => {
             (Subject::Variable(name.clone()), Value::Text(value.clone()))
+        }
+        Ingredient::Argument { name, value } => {
+            (Subject::Variable(name.clone()), Value::Argument(value.clone()))
         }
         Ingredient::User(user) => property("user", user.clone()),
         Ingredient::Directory(directory) => property("directory", directory.clone()),
@@ -226,7 +244,7 @@ fn compare(
     reasons: &mut Vec<MissReason>,
 ) {
     let text = |value: Option<&Value<'_>>| match value {
-        Some(Value::Text(text)) => Some(text.clone()),
+        Some(Value::Text(text) | Value::Argument(text)) => Some(text.clone()),
         Some(Value::Content(_)) | None => None,
     };
     match subject {
@@ -237,9 +255,15 @@ fn compare(
             }
         }
         Subject::Variable(name) => {
+            let is_argument = matches!(after.or(before), Some(Value::Argument(_)));
             let (before, after) = (text(before), text(after));
             if before != after {
-                reasons.push(MissReason::Variable { name: name.clone(), before, after });
+                let name = name.clone();
+                reasons.push(if is_argument {
+                    MissReason::Argument { name, before, after }
+                } else {
+                    MissReason::Variable { name, before, after }
+                });
             }
         }
         Subject::Content(place) => match (before, after) {

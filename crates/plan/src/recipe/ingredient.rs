@@ -36,8 +36,15 @@ pub enum Ingredient {
         /// Its content.
         content: Digest,
     },
-    /// A variable of a command's environment, be it of ENV or ARG.
+    /// A variable of a command's environment.
     Variable {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// A variable that ARG set. To the command it is like any other, and so it is to the key; a miss tells them apart.
+    Argument {
         /// Its name.
         name: String,
         /// Its value.
@@ -148,7 +155,9 @@ impl Ingredient {
                 encoder.text(name);
                 encoder.bytes(content.as_bytes());
             }
-            Self::Variable { name, value } => pair(encoder, 4, name, value),
+            Self::Variable { name, value } | Self::Argument { name, value } => {
+                pair(encoder, 4, name, value);
+            }
             Self::User(user) => text(encoder, 5, user),
             Self::Directory(directory) => text(encoder, 6, directory),
             Self::Network(network) => text(encoder, 7, network),

@@ -185,7 +185,13 @@ impl Slots {
         let mut variables: Vec<_> = run.env.iter().collect();
         variables.sort();
         for (name, value) in variables {
-            self.known(Ingredient::Variable { name: name.clone(), value: value.clone() });
+            let (is_argument, name, value) =
+                (run.arguments.contains(name), name.clone(), value.clone());
+            self.known(if is_argument {
+                Ingredient::Argument { name, value }
+            } else {
+                Ingredient::Variable { name, value }
+            });
         }
         self.known(Ingredient::User(run.user.clone()));
         self.known(Ingredient::Directory(run.directory.clone()));

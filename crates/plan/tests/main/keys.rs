@@ -104,8 +104,15 @@ fn a_miss_says_what_changed() {
         (
             "ARG NODE_ENV=production\nRUN x",
             "ARG NODE_ENV=test\nRUN x",
-            vec!["variable NODE_ENV production → test"],
+            vec!["ARG NODE_ENV production → test"],
         ),
+        ("RUN x", "ARG A=1\nRUN x", vec!["ARG A is now 1"]),
+        ("ARG A=1\nRUN x", "RUN x", vec!["ARG A is no longer 1"]),
+        ("ENV A=1\nRUN x", "ENV A=2\nRUN x", vec!["variable A 1 → 2"]),
+        ("ARG A=1\nENV A=$A\nRUN x", "ARG A=2\nENV A=$A\nRUN x", vec!["variable A 1 → 2"]),
+        ("ENV A=1\nRUN x", "ARG A=2\nRUN x", vec!["ARG A 1 → 2"]),
+        // To a command they are the same.
+        ("ENV A=1\nRUN x", "ARG A=1\nRUN x", vec![]),
         ("RUN x", "ENV A=1\nRUN x", vec!["variable A is now 1"]),
         ("RUN x", "RUN y", vec!["command /bin/sh -c x → /bin/sh -c y"]),
         ("RUN x", "RUN --network=none x", vec!["network default → none"]),

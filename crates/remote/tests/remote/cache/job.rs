@@ -11,7 +11,7 @@ use strata_build::{BuildContext, Builder, Ports, Settings, plan};
 use strata_context::{Context, Git};
 use strata_dockerfile::{Source, parse};
 use strata_layer::EncodeOptions;
-use strata_oci::{Image, MediaTypes, Timestamp};
+use strata_oci::{Image, MediaTypes, Platform, Timestamp};
 use strata_plan::{ContextId, Request};
 use strata_remote::{
     CachePlace, CacheSource, CacheTarget, Caches, ClientDownloads, Export, Extent, Output,
@@ -22,7 +22,7 @@ use strata_sandbox::{Cancel, Command, Exit, Isolation, Outcome, RunError, Stream
 use strata_testkit::{TestImage, TestRegistry};
 use tempfile::TempDir;
 
-use crate::{World, amd64, client, parse as reference};
+use crate::{World, client, parse as reference};
 
 /// A registry with a base image, and the checkout that jobs build.
 pub(crate) struct Project {
@@ -40,6 +40,10 @@ pub(crate) struct Job {
     /// Days since the first job.
     pub(crate) day: i64,
     pub(crate) age_limit: Option<Duration>,
+    /// The machine's architecture, if it is not amd64.
+    pub(crate) architecture: Option<&'static str>,
+    /// How many threads compress.
+    pub(crate) threads: Option<usize>,
 }
 
 /// What came of it.
@@ -166,7 +170,8 @@ impl Project {
         let text = text.replace("BASE", &self.registry.reference("base:1"));
         let source = Source::new(0, "Dockerfile", &text);
         let dockerfile = parse(&source).unwrap();
-        let request = Request::new(source, dockerfile, amd64());
+        let platform = Platform::new("linux", job.architecture.unwrap_or("amd64"));
+        let request = Request::new(source, dockerfile, platform.clone());
         let plan = Arc::new(plan(request, world.images(), &BTreeMap::new()).await.unwrap());
         let context = Context::open(&self.path("context")).unwrap();
         let context = BuildContext::scan(0, context, None).unwrap();
@@ -179,8 +184,10 @@ impl Project {
             now: now.unix_seconds(),
             age_limit: job.age_limit,
         };
-        let steps = caches.open(&job.from, &amd64()).await;
+        let steps = caches.open(&job.from, &platform).await;
         let ran = Arc::new(Mutex::new(Vec::new()));
+        let mut encode = EncodeOptions::default();
+        encode.threads = job.threads.unwrap_or(encode.threads);
         let builder = Builder {
             ports: Ports {
                 images: Arc::new(world.images().clone()),
@@ -193,13 +200,13 @@ impl Project {
                 isolation: Ok(Arc::new(Scripted(Arc::clone(&ran)))),
             },
             settings: Settings {
-                encode: EncodeOptions::default(),
+                encode,
                 git: Git::new([]),
                 scratch: world.path("scratch"),
                 cache_mounts: world.path("mounts"),
                 secrets: BTreeMap::new(),
                 ssh: BTreeMap::new(),
-                host: strata_oci::Platform::new("linux", "amd64"),
+                host: platform.clone(),
                 resolver_configuration: None,
                 ulimits: Vec::new(),
                 shm_size: 1 << 20,

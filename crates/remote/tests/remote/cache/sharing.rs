@@ -127,3 +127,37 @@ async fn another_directory_of_the_context_shares_everything() {
     let done = elsewhere.run(text, Job { from, ..Job::default() }).await;
     assert_eq!(done.ran, Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_platform_shares_no_command() {
+    let project = Project::new();
+    let job = |architecture| Job {
+        from: vec![project.source("cache:1")],
+        to: vec![project.target("cache:1")],
+        architecture: Some(architecture),
+        ..Job::default()
+    };
+    project.write("src/file", "1");
+    let text = "FROM scratch\nCOPY src /s\nRUN x\n";
+    for (architecture, ran) in [("amd64", 1), ("arm64", 1), ("amd64", 0), ("arm64", 0)] {
+        let done = project.run(text, job(architecture)).await;
+        assert_eq!(done.ran.len(), ran, "{architecture}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_number_of_threads_shares_everything() {
+    let project = Project::new();
+    // More than one thread's share.
+    project.write("src/file", &"content\n".repeat(1 << 20));
+    let text = "FROM BASE\nCOPY src /s\nRUN x\n";
+    let with = |threads| Job { threads: Some(threads), ..project.job() };
+    let first = project.run(text, with(1)).await;
+    let second = project.run(text, with(4)).await;
+    assert_eq!((second.ran.len(), second.reasons.len()), (0, 0));
+    assert_eq!(second.image, first.image);
+    // And what four make is what one makes.
+    let alone = project.run(text, Job { threads: Some(4), ..Job::default() }).await;
+    assert_eq!(alone.ran.len(), 1);
+    assert_eq!(alone.image.layers[1], first.image.layers[1]);
+}
