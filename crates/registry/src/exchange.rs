@@ -67,7 +67,10 @@ impl Client {
                         .answer(connections, &request.scopes, &authorization, challenge, words)
                         .await?;
                 }
-                status if status.as_u16() < 400 => return Ok(response),
+                status if status.as_u16() < 400 => {
+                    host.session.accepted(&request.scopes, &authorization).await;
+                    return Ok(response);
+                }
                 _ => return Err(refusal(response, &authorization.tried).await),
             }
         }
