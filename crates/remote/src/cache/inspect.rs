@@ -164,13 +164,7 @@ fn contents(name: String, records: &Records) -> Contents {
         ran: record.ran(),
         used: record.used,
     };
-    // The same result by what it stands on says nothing more, and not even what the step does.
-    let defined = records.steps.values().filter(|record| record.slot.is_some());
-    let defined: BTreeSet<Digest> = defined.map(|record| record.layer.digest).collect();
-    let says_more =
-        |record: &Record| record.slot.is_some() || !defined.contains(&record.layer.digest);
-    let steps = records.steps.iter().filter(|(_, record)| says_more(record));
-    let mut steps: Vec<StepRow> = steps.map(row).collect();
+    let mut steps: Vec<StepRow> = records.results().map(row).collect();
     steps.sort_by_key(|row| (std::cmp::Reverse(row.used), row.key));
     let mounts = records.mounts.values().map(|mount| MountRow {
         id: mount.id.clone(),
