@@ -52,7 +52,7 @@ pub use origin::layout::Layout;
 pub use origin::registry::Remote;
 pub use origin::{Bundle, Origin, PushSource, WithInline};
 pub use output::rootfs::Owners;
-pub use publish::{Destination, Output, Published, Publisher, Stdout};
+pub use publish::{Destination, ImmutableTags, Output, Published, Publisher, Stdout};
 pub use steps::LocalSteps;
 pub use stream::ByteStream;
 pub use transport::{Copied, Inspected, InspectedLayer, Transport};

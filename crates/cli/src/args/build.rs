@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 use strata_oci::Reference;
-use strata_remote::CacheSource;
+use strata_remote::{CacheSource, ImmutableTags};
 use strata_sandbox::Ulimit;
 
 use super::registry::RegistryArgs;
@@ -94,8 +94,8 @@ pub(crate) struct Extra {
     pub(crate) single_layer: bool,
     /// Whether destinations are asked beforehand if they take anything.
     pub(crate) permission: PushPermission,
-    /// Whether a tag that cannot be moved is left as it is.
-    pub(crate) keep_immutable_tags: bool,
+    /// What becomes of a tag that cannot be moved.
+    pub(crate) immutable_tags: ImmutableTags,
     /// More files for scripts.
     pub(crate) result_files: Vec<ResultFile>,
     pub(crate) exit_codes: ExitCodes,

@@ -52,9 +52,6 @@ pub(crate) fn refuse_unbuilt(arguments: &BuildArgs) -> Result<(), Failure> {
     {
         return Err(Failure::usage("the context and the Dockerfile cannot both be standard input"));
     }
-    if arguments.extra.keep_immutable_tags {
-        return Err(Failure::not_built("`--push-ignore-immutable-tag-errors`"));
-    }
     Ok(())
 }
 

@@ -120,7 +120,11 @@ pub(super) async fn build(
     // Layers of single steps are no part of an image with one layer for all.
     let sent = if arguments.extra.single_layer { &[] } else { pushed };
     let uploads = uploads(&remote, sent, &events);
-    let publisher = Publisher { uploads: uploads.clone(), ..remote.publisher() };
+    let publisher = Publisher {
+        uploads: uploads.clone(),
+        immutable_tags: arguments.extra.immutable_tags,
+        ..remote.publisher()
+    };
     let resolver = Path::new("/etc/resolv.conf");
     let builder = Builder {
         ports: Ports {

@@ -1,5 +1,7 @@
 //! How registries are reached.
 
+use strata_remote::ImmutableTags;
+
 use super::{Effect, KanikoOption, Switch, Text, row};
 use crate::args::build::PushPermission;
 use crate::args::registry::credential_helper;
@@ -159,7 +161,8 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
         HEADING,
         "Go on where a tag that exists cannot be moved",
         Effect::Sets(|draft, value| {
-            draft.build.extra.keep_immutable_tags = truth(value)?;
+            draft.build.extra.immutable_tags =
+                if truth(value)? { ImmutableTags::Keep } else { ImmutableTags::Fail };
             Ok(())
         }),
     ),
