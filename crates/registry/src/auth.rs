@@ -1,6 +1,7 @@
 //! The login of one registry: challenges, tokens, and which identity works.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use reqwest::header::HeaderValue;
@@ -8,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::error::ErrorKind;
 use crate::host::Connections;
-use crate::{Candidate, Credential, Credentials, Secret};
+use crate::{Candidate, Credential, CredentialProvider, Credentials, Secret};
 
 mod challenge;
 mod scope;
@@ -17,6 +18,9 @@ mod token;
 pub(crate) use challenge::Challenge;
 pub(crate) use scope::{Access, Scopes};
 use token::Token;
+
+/// A build of a day has fewer credentials of an hour; what expires at once must not be made for ever.
+const RENEWAL_LIMIT: usize = 32;
 
 /// Holds what is known about logging in to a registry.
 #[derive(Debug)]
@@ -49,6 +53,12 @@ struct Lineup {
     candidates: Vec<Candidate>,
     /// Index of the current one; one past the end is the anonymous user.
     current: usize,
+    /// Who may have more candidates, the next one last. They are asked once the others are refused.
+    providers: Vec<Arc<dyn CredentialProvider>>,
+    /// Where candidates that expire came from, by their index.
+    provided: BTreeMap<usize, Arc<dyn CredentialProvider>>,
+    /// How often one was made anew.
+    renewals: usize,
     problem: Option<crate::CredentialError>,
     anonymous: bool,
     /// How the best candidate was refused, in the registry's words.
@@ -133,7 +143,7 @@ impl Session {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
                 let lineup = self.lineup(&mut state, scopes).await;
                 // Another request may have moved on already.
-                if lineup.current == position {
+                if lineup.current == position && !lineup.renew(&self.registry).await {
                     lineup.refuse(&self.registry, words)?;
                 }
             }
@@ -163,6 +173,7 @@ impl Session {
                 Challenge::Basic => None,
             };
             let lineup = self.lineup(&mut state, scopes).await;
+            lineup.ask_providers(&self.registry).await;
             let position = lineup.current;
             let candidate = lineup.candidates.get(position).cloned();
             let tried = describe(candidate.as_ref());
@@ -202,7 +213,11 @@ impl Session {
                         Err(
                             ErrorKind::Unauthorized { message, .. }
                             | ErrorKind::Denied { message, .. },
-                        ) => lineup.refuse(&self.registry, message)?,
+                        ) => {
+                            if !lineup.renew(&self.registry).await {
+                                lineup.refuse(&self.registry, message)?;
+                            }
+                        }
                         Err(other) => return Err(other),
                     }
                 }
@@ -220,6 +235,7 @@ impl Session {
                     Lineup {
                         candidates: found.candidates,
                         problem: found.problems.into_iter().next(),
+                        providers: found.providers.into_iter().rev().collect(),
                         anonymous: true,
                         ..Lineup::default()
                     }
@@ -238,6 +254,37 @@ impl Session {
 }
 
 impl Lineup {
+    /// Asks for more candidates, one at a time, if there are no others left.
+    async fn ask_providers(&mut self, registry: &str) {
+        while self.current >= self.candidates.len() {
+            let Some(provider) = self.providers.pop() else { return };
+            match provider.find(registry).await {
+                Ok(Some(candidate)) => {
+                    self.provided.insert(self.candidates.len(), provider);
+                    self.candidates.push(candidate);
+                }
+                Ok(None) => {}
+                Err(problem) => {
+                    tracing::warn!(registry, %problem, "credentials are passed over");
+                    self.problem.get_or_insert(problem);
+                }
+            }
+        }
+    }
+
+    /// Replaces the current candidate if it was made and has expired since. Tells whether there is another now.
+    async fn renew(&mut self, registry: &str) -> bool {
+        let Some(provider) = self.provided.get(&self.current) else { return false };
+        self.renewals += 1;
+        if self.renewals > RENEWAL_LIMIT {
+            return false;
+        }
+        let Ok(Some(candidate)) = provider.find(registry).await else { return false };
+        let is_new = candidate.credential != self.candidates[self.current].credential;
+        self.candidates[self.current] = candidate;
+        is_new
+    }
+
     /// Moves on to the next identity. After the last one the lineup starts over, for the next operation, and the
     /// error tells how the best one was refused.
     fn refuse(&mut self, registry: &str, words: String) -> Result<(), ErrorKind> {
@@ -250,7 +297,7 @@ impl Lineup {
         }
         self.current += 1;
         let last = self.candidates.len() + usize::from(self.anonymous);
-        if self.current < last {
+        if self.current < last || !self.providers.is_empty() {
             return Ok(());
         }
         self.current = 0;
