@@ -177,10 +177,9 @@ fn permission_check(scene: &Scene) -> Result<()> {
 }
 
 fn credential_helpers(scene: &Scene) -> Result<()> {
-    scene.build(&["--credential-helpers=env,gitlab", "--credential-helpers="])?;
-    for name in ["ecr", "gcr"] {
-        let said = scene.fail(&["--credential-helpers", name])?;
-        ensure!(said.contains(&format!("`--credential-helpers {name}`")), "{said}");
-    }
+    scene.build(&["--credential-helpers=env,gitlab,google", "--credential-helpers="])?;
+    scene.build(&["--credential-helpers=ecr", "--credential-helpers=acr"])?;
+    let said = scene.fail(&["--credential-helpers", "gcr"])?;
+    ensure!(said.contains("`--credential-helpers gcr`: it is one of"), "{said}");
     Ok(())
 }

@@ -42,7 +42,7 @@ pub use cache::{
     CacheError, CachePlace, CacheSource, CacheTarget, CachedSteps, Caches, Contents, Dropped,
     Export, Exported, Extent, MountRow, StepRow,
 };
-pub use downloads::ClientDownloads;
+pub use downloads::{ClientDownloads, SaveError, save};
 pub use error::{ReadError, WriteError};
 pub use images::{Freshness, LazyImages};
 pub use local::Local;

@@ -181,7 +181,7 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
         "credential-helpers",
         Text("NAME[,NAME…]"),
         HEADING,
-        "Use these sources of credentials: env, gitlab; none if empty",
+        "Use these sources of credentials: env, gitlab, google, ecr, acr; none if empty",
         Effect::Sets(|draft, value| {
             let chosen = draft.build.registry.credential_helpers.get_or_insert_default();
             for name in value.split(',') {
