@@ -47,7 +47,8 @@ fn doctor(
 ) -> Result<Ran> {
     let proxy = format!("http://{}", registry.host());
     let mut command = environment.command();
-    command.env("http_proxy", &proxy).env("https_proxy", &proxy);
+    // With all that developers see: no secret is among it either.
+    command.env("http_proxy", &proxy).env("https_proxy", &proxy).env("STRATA_LOG", "trace");
     command.args(["doctor", "--registry", &format!("{host}/app:1"), "--insecure-registry", host]);
     let output = command.args(more).output()?;
     let ran = Ran {
@@ -196,6 +197,15 @@ fn refusals_are_one_clear_line() -> Result<()> {
                 files: &[("token", "stale")],
             },
             "useless  credential helper `ecr` fails: the web identity of `AWS_ROLE_ARN` gives nothing: refused with status 400: InvalidIdentityToken: No such token",
+        ),
+        (
+            ECR,
+            Source {
+                name: "a profile without keys",
+                variables: &[("AWS_PROFILE", "none")],
+                files: &[],
+            },
+            "useless  credential helper `ecr` fails: `AWS_PROFILE` names a profile that has no `aws_access_key_id`",
         ),
         (
             ECR,

@@ -60,13 +60,26 @@ pub(super) const AMAZON: &[Source] = &[
             ("AWS_ROLE_ARN", "arn:aws:iam::1:role/builder"),
             ("AWS_ENDPOINT_URL_STS", "URL"),
         ],
-        files: &[("token", "web")],
+        files: &[("token", "web-identity-token")],
+    },
+    Source {
+        name: "the web identity of `AWS_ROLE_ARN`",
+        variables: &[
+            ("AWS_PROFILE", "region-alone"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "~/token"),
+            ("AWS_ROLE_ARN", "arn:aws:iam::1:role/builder"),
+            ("AWS_ENDPOINT_URL_STS", "URL"),
+        ],
+        files: &[
+            ("token", "web-identity-token"),
+            (".aws/config", "[profile region-alone]\nregion = eu-west-3\n"),
+        ],
     },
     Source {
         name: "the container's role",
         variables: &[
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "URL/container"),
-            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "container"),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "container-token"),
         ],
         files: &[],
     },
@@ -76,7 +89,7 @@ pub(super) const AMAZON: &[Source] = &[
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "URL/container"),
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "~/token"),
         ],
-        files: &[("token", "container\n")],
+        files: &[("token", "container-token\n")],
     },
     Source {
         name: "the machine's role",
@@ -143,7 +156,7 @@ pub(super) const MICROSOFT: &[Source] = &[
     },
     Source {
         name: "the service's managed identity",
-        variables: &[("IDENTITY_ENDPOINT", "URL/identity"), ("IDENTITY_HEADER", "identity-header")],
+        variables: &[("IDENTITY_ENDPOINT", "URL/identity"), ("IDENTITY_HEADER", "service-secret")],
         files: &[],
     },
     Source {

@@ -105,24 +105,25 @@ impl Aws {
         if let Some(credential) = self.of_environment()? {
             return Ok(Some(Identity::new("`AWS_ACCESS_KEY_ID`", of(credential))));
         }
-        let keys = || async {
-            Ok::<_, IdentityError>(self.profile().await?.keys.clone().map(Into::into).map(of))
-        };
-        if self.variables.get("AWS_PROFILE").is_some() {
-            let keys = keys().await?.ok_or(IdentityError::Variable {
-                variable: "AWS_PROFILE",
-                problem: "names a profile that has no `aws_access_key_id` with its secret, which is all that is read of profiles",
-            })?;
+        let is_named = self.variables.get("AWS_PROFILE").is_some();
+        let keys = self.profile().await?.keys.clone().map(Into::into).map(of);
+        if let Some(keys) = keys.clone().filter(|_| is_named) {
             return Ok(Some(Identity::new("the profile of `AWS_PROFILE`", keys)));
         }
         if let Some(identity) = self.web_identity().await? {
             return Ok(Some(identity));
         }
-        if let Some(keys) = keys().await? {
+        if let Some(keys) = keys {
             return Ok(Some(Identity::new("the default profile of `~/.aws`", keys)));
         }
         if let Some(container) = Container::of(&self.variables, &self.http)? {
             return Ok(Some(Identity::new("the container's role", Arc::new(container))));
+        }
+        if is_named {
+            return Err(IdentityError::Variable {
+                variable: "AWS_PROFILE",
+                problem: "names a profile that has no `aws_access_key_id` with its secret, which is all that is read of profiles",
+            });
         }
         self.instance().await
     }

@@ -14,9 +14,9 @@ mod signature;
 /// | who | how |
 /// |---|---|
 /// | [`TestCloud::KEY`] with [`TestCloud::SECRET`] | signs for S3 and ECR |
-/// | a session of Amazon's | for the token `web`, at `/container` with `Authorization: container`, or as the machine |
+/// | a session of Amazon's | for the token `web-identity-token`, at `/container` with `container-token`, or as the machine |
 /// | an access token of Google's | for a signed claim of `robot@example.com`, the refresh token `google-refresh`, the subject `subject`, or as the machine |
-/// | an access token of Microsoft's | for the client `client` with `client-secret` or the assertion `federated`, at `/identity`, or as the machine |
+/// | an access token of Microsoft's | for the client `client` with `client-secret` or the assertion `federated`, at `/identity` with `service-secret`, or as the machine |
 /// | the account `account` | by its key [`TestCloud::ACCOUNT_KEY`] or the signature `sig=signed` |
 ///
 /// Objects are at `/BUCKET/KEY`. It answers for registries too: Amazon's passwords, and `/oauth2/exchange`.
@@ -56,6 +56,9 @@ impl TestCloud {
         "azure-token",
         "client-secret",
         "federated",
+        "web-identity-token",
+        "container-token",
+        "service-secret",
         "sig=signed",
     ];
 

@@ -22,7 +22,7 @@ impl Clouds {
         Vec::new()
     }
 
-    #[expect(clippy::unused_self, reason = "as with the feature")]
+    #[expect(clippy::unused_async, reason = "as with the feature")]
     pub(crate) async fn download(&self, text: &str, _into: &Path) -> Result<i64, Failure> {
         Err(refusal(text))
     }

@@ -15,7 +15,7 @@ pub(super) fn answer(request: &Request) -> Option<Answer> {
     Some(match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/") => amazon(request),
         ("GET", "/container") => {
-            let right = request.header("authorization") == Some("container");
+            let right = request.header("authorization") == Some("container-token");
             if right { document(&session("Token")) } else { refusal("container token is wrong") }
         }
         ("PUT", "/latest/api/token") => Answer::new(200).body(b"machine-session".to_vec()),
@@ -44,7 +44,7 @@ pub(super) fn answer(request: &Request) -> Option<Answer> {
             managed(request, request.header("metadata") == Some("true"))
         }
         ("GET", "/identity") => {
-            managed(request, request.header("x-identity-header") == Some("identity-header"))
+            managed(request, request.header("x-identity-header") == Some("service-secret"))
         }
         _ => return None,
     })
@@ -72,7 +72,7 @@ fn session(token: &str) -> Value {
 fn amazon(request: &Request) -> Answer {
     if request.parameter("Action") == Some("AssumeRoleWithWebIdentity") {
         let asked = [request.parameter("WebIdentityToken"), request.parameter("RoleArn")];
-        if asked != [Some("web"), Some("arn:aws:iam::1:role/builder")] {
+        if asked != [Some("web-identity-token"), Some("arn:aws:iam::1:role/builder")] {
             let why = "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code><Message>No such token</Message></Error></ErrorResponse>";
             return Answer::new(400).body(why.as_bytes().to_vec());
         }
