@@ -61,6 +61,8 @@ struct Lineup {
     renewals: usize,
     problem: Option<crate::CredentialError>,
     anonymous: bool,
+    /// Whether the current one was let in, whatever for.
+    let_in: bool,
     /// How the best candidate was refused, in the registry's words.
     refusal: Option<String>,
 }
@@ -81,7 +83,7 @@ enum Standing {
     /// A token from before, which may have been revoked or be too old.
     Reused,
     /// What the current identity gives, made just now, and until when that is good.
-    Fresh { position: usize, expires: Option<Instant> },
+    Fresh { position: usize, expires: Option<Instant>, is_second: bool },
 }
 
 impl Session {
@@ -113,6 +115,15 @@ impl Session {
         self.authorize_as_current(state, connections, scopes).await
     }
 
+    /// Notes that the registry took what a request was sent with.
+    pub(crate) async fn accepted(&self, scopes: &Scopes, taken: &Authorization) {
+        if let Standing::Fresh { position, .. } = taken.standing {
+            let mut state = self.state.lock().await;
+            let lineup = self.lineup(&mut state, scopes).await;
+            lineup.let_in |= lineup.current == position;
+        }
+    }
+
     /// Gives what to send instead after the registry refused `refused` with a challenge and some words.
     pub(crate) async fn answer(
         &self,
@@ -130,6 +141,7 @@ impl Session {
             // 401 without saying what would do: nothing can be answered.
             return Err(ErrorKind::Unauthorized { tried: refused.tried.clone(), message: words });
         }
+        let mut is_second = false;
         match refused.standing {
             Standing::Unasked => {}
             // A request that takes longer than a token lives says nothing about who sent it.
@@ -139,16 +151,26 @@ impl Session {
             Standing::Reused => {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
             }
-            Standing::Fresh { position, .. } => {
+            Standing::Fresh { position, is_second: was_second, .. } => {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
+                let is_token = matches!(state.challenge, Some(Challenge::Bearer { .. }));
                 let lineup = self.lineup(&mut state, scopes).await;
                 // Another request may have moved on already.
-                if lineup.current == position && !lineup.renew(&self.registry).await {
-                    lineup.refuse(&self.registry, words)?;
+                if lineup.current == position {
+                    // Tokens are revoked when keys change, so that of somebody who was let in is asked for once more.
+                    if is_token && lineup.let_in && !was_second {
+                        is_second = true;
+                    } else if !lineup.renew(&self.registry).await {
+                        lineup.refuse(&self.registry, words)?;
+                    }
                 }
             }
         }
-        self.authorize_as_current(state, connections, scopes).await
+        let mut answer = self.authorize_as_current(state, connections, scopes).await?;
+        if let Standing::Fresh { is_second: second, .. } = &mut answer.standing {
+            *second = is_second;
+        }
+        Ok(answer)
     }
 
     async fn authorize_as_current(
@@ -181,7 +203,7 @@ impl Session {
                 return Ok(Authorization { header: reused, tried, standing: Standing::Reused });
             }
             let credential = candidate.map(|candidate| candidate.credential);
-            let standing = Standing::Fresh { position, expires: None };
+            let standing = Standing::Fresh { position, expires: None, is_second: false };
             match (&challenge, credential) {
                 (Challenge::Basic, Some(Credential::Basic { username, password })) => {
                     let header = Some(basic(&username, &password));
@@ -206,7 +228,7 @@ impl Session {
                             // One that never was good is no excuse.
                             let expires =
                                 Some(token.expires()).filter(|expires| *expires > Instant::now());
-                            let standing = Standing::Fresh { position, expires };
+                            let standing = Standing::Fresh { position, expires, is_second: false };
                             state.tokens.push((scopes.clone(), token));
                             return Ok(Authorization { header, tried, standing });
                         }
@@ -296,6 +318,7 @@ impl Lineup {
             self.refusal = Some(words);
         }
         self.current += 1;
+        self.let_in = false;
         let last = self.candidates.len() + usize::from(self.anonymous);
         if self.current < last || !self.providers.is_empty() {
             return Ok(());

@@ -154,6 +154,8 @@ pub enum ErrorKind {
         host: String,
         /// Why, down to the last cause.
         reason: String,
+        /// The host answers, but nothing listens at the port.
+        refused: bool,
     },
     /// Nothing came for too long.
     #[error("no answer from `{host}` for {} s", silence.as_secs())]

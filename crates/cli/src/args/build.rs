@@ -288,7 +288,8 @@ pub(crate) struct RunArgs {
     ///
     /// Keys are Ed25519, ECDSA (P-256, P-384) or RSA without a passphrase, in a format of OpenSSH or in
     /// PKCS#8. They stay in the memory of the builder: commands may have things signed, no more. The
-    /// agent `default` is also the one of git, for repositories over ssh.
+    /// agent `default` is also the one of git, for repositories over ssh; a context that is one
+    /// comes with the agent of `SSH_AUTH_SOCK` where nothing is given.
     #[arg(long, value_name = "ID[=SOCKET|KEY[,KEY…]]", value_parser = ssh::parse)]
     pub(crate) ssh: Vec<Ssh>,
     /// Which network commands have, where RUN itself says nothing

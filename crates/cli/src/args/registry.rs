@@ -41,7 +41,7 @@ pub(crate) struct RegistryArgs {
     /// registry refuses it; `strata doctor --registry REF` shows all of it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) authfile: Option<PathBuf>,
-    /// Try a request again as often where the network or the registry fails; default 5
+    /// Try a request again as often where the network or the registry fails; default 5, and 2 where the port is closed
     #[arg(long, value_name = "N")]
     pub(crate) registry_retries: Option<u32>,
     /// Pull from mirrors only, where a registry has some

@@ -57,7 +57,7 @@ impl Events for Unheard {
 pub(super) async fn dry_run(wiring: Wiring<'_>) -> Result<(), Failure> {
     let Wiring { arguments, environment, .. } = wiring;
     let secrets = settings::secrets(arguments, environment)?;
-    let ssh = ssh::agents(&arguments.run.ssh, environment)?;
+    let ssh = ssh::agents(&ssh::given(arguments, environment), environment)?;
     let remote = open(&wiring, Arc::new(Unheard))?;
     let agent = GitAgent::start(&ssh, &remote.places.scratch)?;
     let git = settings::git(arguments, environment, agent.as_ref());
@@ -86,7 +86,7 @@ pub(super) async fn build(
     let Wiring { arguments, environment, .. } = wiring;
     let encode = settings::encoding(&arguments.result.output)?;
     let secrets = settings::secrets(arguments, environment)?;
-    let ssh = ssh::agents(&arguments.run.ssh, environment)?;
+    let ssh = ssh::agents(&ssh::given(arguments, environment), environment)?;
     let remote = open(&wiring, Arc::clone(&events))?;
     let agent = GitAgent::start(&ssh, &remote.places.scratch)?;
     let git = settings::git(arguments, environment, agent.as_ref());
