@@ -76,6 +76,13 @@ pub(crate) struct Authorization {
     standing: Standing,
 }
 
+/// Is which identity of a lineup it was, and how often one was made anew by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Turn {
+    position: usize,
+    renewals: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// The registry has not said yet what it wants.
@@ -83,7 +90,7 @@ enum Standing {
     /// A token from before, which may have been revoked or be too old.
     Reused,
     /// What the current identity gives, made just now, and until when that is good.
-    Fresh { position: usize, expires: Option<Instant>, is_second: bool },
+    Fresh { turn: Turn, expires: Option<Instant>, is_second: bool },
 }
 
 impl Session {
@@ -117,10 +124,10 @@ impl Session {
 
     /// Notes that the registry took what a request was sent with.
     pub(crate) async fn accepted(&self, scopes: &Scopes, taken: &Authorization) {
-        if let Standing::Fresh { position, .. } = taken.standing {
+        if let Standing::Fresh { turn, .. } = taken.standing {
             let mut state = self.state.lock().await;
             let lineup = self.lineup(&mut state, scopes).await;
-            lineup.let_in |= lineup.current == position;
+            lineup.let_in |= lineup.turn() == turn;
         }
     }
 
@@ -151,12 +158,12 @@ impl Session {
             Standing::Reused => {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
             }
-            Standing::Fresh { position, is_second: was_second, .. } => {
+            Standing::Fresh { turn, is_second: was_second, .. } => {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
                 let is_token = matches!(state.challenge, Some(Challenge::Bearer { .. }));
                 let lineup = self.lineup(&mut state, scopes).await;
                 // Another request may have moved on already.
-                if lineup.current == position {
+                if lineup.turn() == turn {
                     // Tokens are revoked when keys change, so that of somebody who was let in is asked for once more.
                     if is_token && lineup.let_in && !was_second {
                         is_second = true;
@@ -196,14 +203,14 @@ impl Session {
             };
             let lineup = self.lineup(&mut state, scopes).await;
             lineup.ask_providers(&self.registry).await;
-            let position = lineup.current;
-            let candidate = lineup.candidates.get(position).cloned();
+            let turn = lineup.turn();
+            let candidate = lineup.candidates.get(turn.position).cloned();
             let tried = describe(candidate.as_ref());
             if reused.is_some() {
                 return Ok(Authorization { header: reused, tried, standing: Standing::Reused });
             }
             let credential = candidate.map(|candidate| candidate.credential);
-            let standing = Standing::Fresh { position, expires: None, is_second: false };
+            let standing = Standing::Fresh { turn, expires: None, is_second: false };
             match (&challenge, credential) {
                 (Challenge::Basic, Some(Credential::Basic { username, password })) => {
                     let header = Some(basic(&username, &password));
@@ -228,7 +235,7 @@ impl Session {
                             // One that never was good is no excuse.
                             let expires =
                                 Some(token.expires()).filter(|expires| *expires > Instant::now());
-                            let standing = Standing::Fresh { position, expires, is_second: false };
+                            let standing = Standing::Fresh { turn, expires, is_second: false };
                             state.tokens.push((scopes.clone(), token));
                             return Ok(Authorization { header, tried, standing });
                         }
@@ -276,6 +283,10 @@ impl Session {
 }
 
 impl Lineup {
+    fn turn(&self) -> Turn {
+        Turn { position: self.current, renewals: self.renewals }
+    }
+
     /// Asks for more candidates, one at a time, if there are no others left.
     async fn ask_providers(&mut self, registry: &str) {
         while self.current >= self.candidates.len() {
@@ -297,13 +308,13 @@ impl Lineup {
     /// Replaces the current candidate if it was made and has expired since. Tells whether there is another now.
     async fn renew(&mut self, registry: &str) -> bool {
         let Some(provider) = self.provided.get(&self.current) else { return false };
-        self.renewals += 1;
-        if self.renewals > RENEWAL_LIMIT {
+        if self.renewals >= RENEWAL_LIMIT {
             return false;
         }
         let Ok(Some(candidate)) = provider.find(registry).await else { return false };
         let is_new = candidate.credential != self.candidates[self.current].credential;
         self.candidates[self.current] = candidate;
+        self.renewals += usize::from(is_new);
         is_new
     }
 

@@ -169,7 +169,7 @@ pub(crate) struct InputArgs {
     pub(crate) target: Option<String>,
     /// Build for this platform, as in `linux/arm64`; default is the host's
     ///
-    /// One platform at a time: several of them are not built yet.
+    /// Several of them, with commas between them, make an index of their images.
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
     pub(crate) platform: Vec<String>,
     /// Resolve base images anew even if the local store has them

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use strata_registry::{CredentialError, CredentialProvider};
-use strata_testkit::{Access, TestImage, TestRegistry};
+use strata_testkit::{Access, Fault, TestImage, TestRegistry};
 
 use super::*;
 
@@ -110,6 +110,26 @@ async fn providers_are_asked_when_all_else_is_refused() {
             assert_eq!(providers.map(|provider| provider.asked()), *asked, "{shown}");
         }
     }
+}
+
+/// Requests that were sent with the old password take the new one, and nobody takes that for refused.
+#[tokio::test]
+async fn many_requests_at_once_go_on_with_one_new_password() {
+    let registry = TestRegistry::start_with(Access::basic());
+    let provider = Provider::new(&registry, &["old", "secret"]);
+    for tag in ["1", "2", "3"] {
+        registry.add_image("app", tag, &TestImage::new().layer("/a/ 0755 0:0").build());
+    }
+    registry.add_fault(Fault::delay(Duration::from_millis(50)).on("HEAD", ""));
+    let client = client_of(&registry, None, &[Arc::clone(&provider)]);
+    let names = ["app:1", "app:2", "app:3"].map(|name| reference(&registry, name));
+    let resolved = tokio::join!(
+        client.resolve(&names[0]),
+        client.resolve(&names[1]),
+        client.resolve(&names[2])
+    );
+    assert!(resolved.0.is_ok() && resolved.1.is_ok() && resolved.2.is_ok(), "{resolved:?}");
+    assert_eq!(provider.asked(), 2);
 }
 
 /// A provider that makes a new password each time, none of which is any good, is not asked for ever.
