@@ -29,6 +29,10 @@ use crate::stage::{self, StageLayer, StageOutput};
 /// How many layers are compressed at the same time; each uses threads of its own.
 const SEALING: usize = 2;
 
+/// How many commands run at the same time. More than there are processors, as many of them wait for a network; not as
+/// many as there are stages, as each has processes around it that take memory.
+const COMMANDS: usize = 16;
+
 /// Runs plans.
 #[derive(Debug)]
 pub struct Builder {
@@ -69,6 +73,7 @@ pub(crate) struct Session {
     pub(crate) cancel: Cancel,
     pub(crate) scratch: Arc<tempfile::TempDir>,
     pub(crate) sealing: Semaphore,
+    pub(crate) commands: Semaphore,
     // Every layer whose bytes may be asked for by its diff id.
     layers: Mutex<HashMap<DiffId, LayerRef>>,
     numbers: BTreeMap<(StageId, usize), StepNumber>,
@@ -248,6 +253,7 @@ impl Builder {
             cancel: self.cancel.clone(),
             scratch: Arc::new(scratch),
             sealing: Semaphore::new(SEALING),
+            commands: Semaphore::new(COMMANDS),
             layers: Mutex::new(layers),
             numbers,
             downloads,
@@ -394,6 +400,7 @@ impl Session {
             cancel: self.cancel.clone(),
             scratch: Arc::clone(&self.scratch),
             sealing: Semaphore::new(SEALING),
+            commands: Semaphore::new(COMMANDS),
             layers: Mutex::new(layers),
             numbers: self.numbers.clone(),
             downloads: self.downloads.clone(),
