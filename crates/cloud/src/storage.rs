@@ -5,8 +5,11 @@ use std::fmt;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3;
+use object_store::azure::MicrosoftAzure;
+use object_store::gcp::GoogleCloudStorage;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetResult, ObjectStoreExt};
 
 use crate::clouds::Clouds;
 use crate::error::StorageError;
@@ -37,11 +40,28 @@ impl fmt::Debug for Content {
 
 /// Is a bucket that can be asked.
 struct Bucket {
-    store: Box<dyn ObjectStore>,
+    store: Store,
     /// How the store failed.
     failure: Failure,
     /// How whoever gives credentials for it failed.
     identity: Option<crate::aws::Identity>,
+}
+
+/// The stores by their own types: behind a trait object, all that the library can do would be in the program.
+enum Store {
+    S3(AmazonS3),
+    Google(GoogleCloudStorage),
+    Azure(MicrosoftAzure),
+}
+
+impl Store {
+    async fn get(&self, key: &Path) -> object_store::Result<GetResult> {
+        match self {
+            Self::S3(store) => store.get(key).await,
+            Self::Google(store) => store.get(key).await,
+            Self::Azure(store) => store.get(key).await,
+        }
+    }
 }
 
 impl Clouds {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use object_store::azure::{AzureAccessKey, AzureCredential, MicrosoftAzureBuilder, split_sas};
 use object_store::{CredentialProvider, StaticCredentialProvider};
 
-use super::{Address, Bucket, unaskable, way};
+use super::{Address, Bucket, Store, unaskable, way};
 use crate::azure::Azure;
 use crate::clouds::Clouds;
 use crate::error::{IdentityError, StorageError};
@@ -44,7 +44,7 @@ pub(super) async fn container(clouds: &Clouds, address: &Address) -> Result<Buck
         None => builder.with_skip_signature(true),
     };
     let store = builder.build().map_err(|error| unaskable(address, &error))?;
-    Ok(Bucket { store: Box::new(store), failure, identity: None })
+    Ok(Bucket { store: Store::Azure(store), failure, identity: None })
 }
 
 /// Who to be: a key of the account, a signature for it, or this process' own identity.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use object_store::CredentialProvider;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 
-use super::{Address, Bucket, unaskable, way};
+use super::{Address, Bucket, Store, unaskable, way};
 use crate::error::StorageError;
 use crate::google::Google;
 use crate::http::{Carrier, Failure};
@@ -47,7 +47,7 @@ pub(super) async fn bucket(
         .with_http_connector(carrier)
         .build()
         .map_err(|error| unaskable(address, &error))?;
-    Ok(Bucket { store: Box::new(store), failure, identity: None })
+    Ok(Bucket { store: Store::Google(store), failure, identity: None })
 }
 
 /// Gives the library our tokens.

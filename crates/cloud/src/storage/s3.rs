@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use object_store::aws::AmazonS3Builder;
 
-use super::{Address, Bucket, unaskable, way};
+use super::{Address, Bucket, Store, unaskable, way};
 use crate::aws::{Aws, domain};
 use crate::error::StorageError;
 use crate::http::{Carrier, Failure};
@@ -46,7 +46,7 @@ pub(super) async fn bucket(
         None => builder.with_skip_signature(true),
     };
     let store = builder.build().map_err(|error| unaskable(address, &error))?;
-    Ok(Bucket { store: Box::new(store), failure, identity })
+    Ok(Bucket { store: Store::S3(store), failure, identity })
 }
 
 /// Whether a bucket can be part of a server's name: its name is one label, as certificates have it, and the server
