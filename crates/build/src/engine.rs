@@ -321,6 +321,21 @@ impl Session {
         self.ports.events.emit(event);
     }
 
+    /// Tells that a step failed, and gives the error of the build.
+    pub(crate) fn failure(
+        &self,
+        stage: StageId,
+        index: usize,
+        step: &Step,
+        kind: ErrorKind,
+    ) -> Arc<BuildError> {
+        let number = self.number(stage, index);
+        if let Some(step) = number {
+            self.emit(Event::StepFailed { step });
+        }
+        Arc::new(BuildError { step: number, span: Some(step.span), kind })
+    }
+
     /// The time of what is made now, for metadata.
     pub(crate) fn now(&self) -> strata_tree::Timestamp {
         strata_tree::Timestamp {
@@ -459,12 +474,25 @@ impl Session {
         (hits, unseen)
     }
 
+    /// Whether a step has to be executed whatever the steps before it come to.
+    pub(crate) fn certainly_misses(&self, stage: StageId, index: usize) -> bool {
+        let step = &self.plan.stage(stage).steps[index];
+        step.no_cache || self.unseen.contains(&(stage, index))
+    }
+
+    /// Whether the next step that makes a layer has to be executed, whatever this one comes to.
+    pub(crate) fn next_certainly_misses(&self, stage: StageId, index: usize) -> bool {
+        let steps = self.plan.stage(stage).steps.iter().enumerate().skip(index + 1);
+        let mut layers = steps.filter(|(_, step)| step.makes_layer());
+        layers.next().is_some_and(|(next, _)| self.certainly_misses(stage, next))
+    }
+
     /// Whether a command of this stage runs whatever the steps before it come to: no cache can know its result,
     /// by no key.
     pub(crate) fn certainly_runs(&self, stage: StageId) -> bool {
         let steps = self.plan.stage(stage).steps.iter().enumerate();
         let mut runs = steps.filter(|(_, step)| matches!(step.op, Op::Run(_)));
-        runs.any(|(index, step)| step.no_cache || self.unseen.contains(&(stage, index)))
+        runs.any(|(index, _)| self.certainly_misses(stage, index))
     }
 
     /// The layers of the steps that a stage begins with and need not be run.
