@@ -21,6 +21,7 @@
 //!
 //! If the supervisor dies, calls that wait fail with `ENOSYS`, and the run ends with an error.
 
+mod alias;
 mod call;
 mod caller;
 mod credentials;

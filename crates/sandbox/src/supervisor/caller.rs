@@ -101,15 +101,25 @@ impl Caller<'_> {
     /// Copies into the caller's memory.
     pub(super) fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         match memory::write(self.thread, address, bytes) {
-            Err(Errno::PERM) => {
-                let written = self.through_file(|file| match file.write_at(bytes, address) {
-                    Ok(length) => Ok(length),
-                    Err(error) => Err(crate::errno::of(&error)),
-                })?;
-                if written == bytes.len() { Ok(()) } else { Err(Errno::FAULT) }
-            }
+            Err(Errno::PERM) => self.write_through_file(address, bytes),
             other => other,
         }
+    }
+
+    /// The same, also where the caller itself may only read.
+    pub(super) fn overwrite(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        match self.write(address, bytes) {
+            Err(Errno::FAULT) => self.write_through_file(address, bytes),
+            other => other,
+        }
+    }
+
+    fn write_through_file(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let written = self.through_file(|file| match file.write_at(bytes, address) {
+            Ok(length) => Ok(length),
+            Err(error) => Err(crate::errno::of(&error)),
+        })?;
+        if written == bytes.len() { Ok(()) } else { Err(Errno::FAULT) }
     }
 
     /// Opens its memory, which may be out of reach later.

@@ -5,7 +5,7 @@ use strata_sys::seccomp::{Action, Instruction, Load, number};
 use super::call::{O_CREAT, PR_SET_KEEPCAPS};
 
 /// What names a path, and what takes a caller's memory out of reach.
-const SERVED_PATHS: [u32; 24] = [
+const SERVED_PATHS: [u32; 25] = [
     number::GETXATTR,
     number::LGETXATTR,
     number::LISTXATTR,
@@ -23,6 +23,7 @@ const SERVED_PATHS: [u32; 24] = [
     number::FACCESSAT,
     number::FACCESSAT2,
     number::CHDIR,
+    number::EXECVE,
     number::SETUID,
     number::SETGID,
     number::SETREUID,

@@ -13,6 +13,7 @@ use strata_sys::record::{Stat, Statx};
 use strata_sys::seccomp::CloseOnExec;
 
 use super::Answer;
+use super::alias::Aliases;
 use super::call::{AT_EMPTY_PATH, AT_FDCWD, Ask, PathCall};
 use super::caller::Caller;
 use super::listing::Listing;
@@ -27,6 +28,7 @@ pub(super) struct Served {
     prefix: Vec<u8>,
     devices: Devices,
     listing: Option<Listing>,
+    aliases: Option<Aliases>,
     /// Numbers of terminals that the command has made: others are not its business.
     terminals: HashSet<u32>,
     /// Somebody has gone into `/proc`, and so relative paths are worth a look.
@@ -61,11 +63,13 @@ impl Served {
         let devices = if null.is_ok_and(is_device) { Devices::Own } else { Devices::Served };
         // Without one, which takes a strange root, `/proc` seems empty.
         let listing = Listing::new(root).ok();
+        let aliases = Aliases::new(root).ok();
         Ok(Self {
             procfs,
             prefix,
             devices,
             listing,
+            aliases,
             terminals: HashSet::new(),
             has_wandered: false,
         })
@@ -158,9 +162,13 @@ impl Served {
                 i64::try_from(text.len()).map(Answer::Value).map_err(|_| Errno::INVAL)
             }
             Ask::Attributes => Err(Errno::OPNOTSUPP),
-            Ask::Chdir | Ask::SetOwner { .. } | Ask::Execute { .. } | Ask::Create(_) => {
+            Ask::Execute { .. } => {
+                if let Err(error) = self.point_to_program(caller, call, place) {
+                    tracing::debug!(%error, ?place, "a program cannot be named otherwise");
+                }
                 Ok(Answer::Continue)
             }
+            Ask::Chdir | Ask::SetOwner { .. } | Ask::Create(_) => Ok(Answer::Continue),
         }
     }
 
@@ -204,6 +212,29 @@ impl Served {
             self.remember_terminal(&file);
         }
         Ok(Answer::Open(file, close_on_exec))
+    }
+
+    /// Lets a caller that executes a link of procfs, itself in most cases, name the program where the kernel finds it.
+    ///
+    /// The kernel will read the path from the caller's memory, and so it is changed there: to one that leads to the
+    /// program and ends as the link does, as the process is called by that. The string stays another one, for a parent
+    /// that shares the memory as well; it still means the same program.
+    fn point_to_program(
+        &mut self,
+        caller: &mut Caller<'_>,
+        call: &PathCall,
+        place: &Place,
+    ) -> Result<(), Errno> {
+        let Place::Process { .. } = place else { return Ok(()) };
+        let link = self.obtain(caller, place, LOCATION | OFlags::NOFOLLOW)?;
+        let text = caller.act(|| readlinkat(&link, "", Vec::new()))?;
+        let program = self.inside(text.into_bytes());
+        let room = caller.string(call.at.path)?.len();
+        let named = self.aliases.as_mut().and_then(|aliases| aliases.path(&program, room));
+        let own = (program.len() <= room).then_some(program);
+        let mut path = named.or(own).ok_or(Errno::NAMETOOLONG)?;
+        path.push(0);
+        caller.overwrite(call.at.path, &path)
     }
 
     fn remember_terminal(&mut self, maker: &OwnedFd) {

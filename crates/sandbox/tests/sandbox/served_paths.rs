@@ -18,6 +18,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("descriptors_have_names", descriptors_have_names),
     ("terminals_can_be_made", terminals_can_be_made),
     ("another_user_is_served_as_itself", another_user_is_served_as_itself),
+    ("a_program_executes_itself", a_program_executes_itself),
     ("links_of_proc_do_not_lead_out", links_of_proc_do_not_lead_out),
     ("changing_arguments_lead_nowhere", changing_arguments_lead_nowhere),
     ("a_supervisor_that_is_killed_ends_the_run", a_supervisor_that_is_killed_ends_the_run),
@@ -49,6 +50,27 @@ fn own_process_is_there(fixture: &Fixture) {
         ),
         ("ls /proc/self/root | grep -c bin", "1\n"),
         ("ls -l /proc/self/fd 2>/dev/null | grep -c ' 0 -> '", "1\n"),
+    ];
+    for (script, expected) in cases {
+        assert_eq!(fixture.stdout(script), expected, "{script}");
+    }
+}
+
+fn a_program_executes_itself(fixture: &Fixture) {
+    // A busybox says so when it is called by a name that it does not know.
+    let cases = [
+        ("/proc/self/exe 2>&1; true", "exe: applet not found\n"),
+        ("/proc/$$/exe 2>&1 | grep -c applet", "1\n"),
+        (
+            "mkdir -p /srv/long/way/to; cp /bin/busybox /srv/long/way/to/; cd /srv; \
+             long/way/to/busybox sh -c '/proc/self/exe; /proc/self/exe' 2>&1; \
+             exec 4</srv/long/way/to/busybox; /proc/self/fd/4 2>&1; true",
+            "exe: applet not found\nexe: applet not found\nexe: applet not found\n",
+        ),
+        (
+            "/proc/self/fd 2>/dev/null; /proc/self/none 2>/dev/null; /proc/self/fd/9 2>/dev/null; echo $?",
+            "127\n",
+        ),
     ];
     for (script, expected) in cases {
         assert_eq!(fixture.stdout(script), expected, "{script}");
