@@ -43,12 +43,16 @@ mod mount_points;
 mod namespaces;
 mod ownership;
 mod supervisor;
+#[cfg(target_arch = "x86_64")]
+mod translated;
 
 pub use chroot::Chroot;
 pub use command::{Command, Mount, Network, Resource, Ulimit, User};
 pub use isolation::{Cancel, CancelError, Exit, Isolation, Outcome, RunError, Stream};
 pub use namespaces::Namespaces;
-pub use ownership::{Device, Ownership, Seeming};
+pub use ownership::{Capability, Device, Ownership, Seeming};
+#[cfg(target_arch = "x86_64")]
+pub use translated::Translated;
 /// For a program that is about to have threads.
 pub use strata_sys::allocator::share_heaps;
 
@@ -60,6 +64,8 @@ pub fn helper_entry() {
         Some(name) if name == helper::NAME => helper::main(),
         Some(name) if name == helper::shared::NAME => helper::shared::main(),
         Some(name) if name == helper::chroot::NAME => helper::chroot::main(),
+        #[cfg(target_arch = "x86_64")]
+        Some(name) if name == helper::translated::NAME => helper::translated::main(),
         _ => {}
     }
 }

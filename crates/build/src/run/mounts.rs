@@ -65,7 +65,7 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
                 };
                 ready.owners.push(Ownership {
                     path: target(mount),
-                    seems: Seeming { uid: owner.uid, gid: owner.gid, device: None },
+                    seems: Seeming { uid: owner.uid, gid: owner.gid, ..Seeming::default() },
                 });
                 let cache = cached(running, wanted).await?;
                 ready.list.push(SandboxMount::Bind {

@@ -29,7 +29,7 @@ fn faked(fixture: &Fixture, script: &str, owners: Vec<Ownership>) -> Command {
 }
 
 fn owned(path: &str, uid: u32, gid: u32) -> Ownership {
-    Ownership { path: path.into(), seems: Seeming { uid, gid, device: None } }
+    Ownership { path: path.into(), seems: Seeming { uid, gid, ..Seeming::default() } }
 }
 
 /// What a script prints, and what files seem after it.
@@ -129,7 +129,7 @@ fn devices_seem_to_be_made(fixture: &Fixture) {
     assert_eq!(stdout, "character special file 620 1:3\nblock special file 644 8:1\n");
     let device = |path: &str, gid, device| Ownership {
         path: path.into(),
-        seems: Seeming { uid: 0, gid, device: Some(device) },
+        seems: Seeming { gid, device: Some(device), ..Seeming::default() },
     };
     let expected = [
         device("disk", 6, Device::Block { major: 8, minor: 1 }),
