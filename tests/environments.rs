@@ -293,7 +293,7 @@ fn run_where_nothing_is_allowed_is_one_clear_error() -> Result<()> {
         assert_eq!(error.iter().filter(|line| line.starts_with("error")).count(), 1, "{said}");
         assert!(error[1].ends_with("Dockerfile:3:1"), "{name}: {said}");
         assert!(
-            said.contains("NEWUSER") && said.contains("allow `unshare` of user namespaces"),
+            said.contains("NEWUSER") && said.contains("allow `ptrace` of own processes"),
             "{name}: {said}"
         );
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rustix::process::{getegid, geteuid};
+use strata_sys::caps::CapabilitySet;
 use strata_sys::idmap::{IdKind, IdMap};
 use strata_sys::{Dir, Node as SpecialFile};
 use strata_tree::{LeafKind, Metadata, Node, Timestamp, Xattrs};
@@ -119,7 +120,7 @@ impl Medium {
             dir.unlink(&node).map_err(state)?;
         }
         let (uid, gid) = (geteuid(), getegid());
-        let ids = if uid.is_root() {
+        let ids = if is_powerful() {
             Ids::Mapped {
                 users: IdMap::own(IdKind::User).map_err(SnapshotError::Owners)?,
                 groups: IdMap::own(IdKind::Group).map_err(SnapshotError::Owners)?,
@@ -251,6 +252,12 @@ impl Medium {
             },
         }
     }
+}
+
+/// Whether this process can give files away, and use those of others whatever their modes.
+fn is_powerful() -> bool {
+    let needed = CapabilitySet::CHOWN | CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER;
+    strata_sys::caps::effective().is_ok_and(|effective| effective.contains(needed))
 }
 
 /// A mode in which the owner of a file can do with it what root can.

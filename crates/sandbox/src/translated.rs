@@ -1,11 +1,11 @@
 //! The isolation for places that allow nothing at all: no namespaces, no mounts, no change of the root.
 //!
-//! Commands stay in the builder's own root as its own user, and see the image because a supervisor
+//! Commands stay in the builder's own root as its own user, without capabilities if that is root, and see the image because a supervisor
 //! answers every call of theirs that has a path. What a mount does elsewhere is done by moving, as in a
 //! [changed root](crate::chroot).
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use strata_sys::Root;
+use strata_sys::{Root, caps};
 
 use crate::attendance::Attendance;
 use crate::chroot::{HideError, Layout, Power};
@@ -24,8 +24,13 @@ pub struct Translated {
 
 impl Translated {
     /// Prepares the builder: its commands have its own user id and see its process, so it stops being
-    /// one that they could trace or read the memory of.
+    /// one that they could trace or read the memory of. Capabilities are given up: files are then what
+    /// they are for who never had any.
+    ///
+    /// Must be called with a single thread.
     pub fn new() -> Result<Self, HideError> {
+        caps::limit(caps::CapabilitySet::empty())
+            .map_err(|error| HideError { source: error.source })?;
         set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .map_err(|source| HideError { source })?;
         Ok(Self { _made_by_new: () })

@@ -19,7 +19,7 @@ use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior};
 use rustix::thread::set_no_new_privs;
 use strata_sys::children::ChildNews;
 use strata_sys::process::{self, Fork};
-use strata_sys::{Dir, Root, landlock, seccomp};
+use strata_sys::{Dir, Root, caps, landlock, seccomp};
 
 use super::chroot::network::filter as network_filter;
 use super::chroot::{adopt_orphans, guard, kill_all, root};
@@ -40,6 +40,8 @@ pub(crate) fn main() -> ! {
 }
 
 fn attend(socket: &mut UnixStream, command: &Command) -> Result<(), RunError> {
+    // Root has got them again by executing this program.
+    caps::limit(caps::CapabilitySet::empty()).map_err(setup)?;
     adopt_orphans()?;
     let root = root(command)?;
     let news = ChildNews::new().map_err(setup)?;
@@ -92,6 +94,7 @@ fn supervise(
 /// Has this process's child do in a directory what commands do: enter a directory, open a file. The directory has a
 /// directory `entered`, with a file `opened` in it.
 pub(crate) fn try_in(directory: &Path) -> Result<(), RunError> {
+    caps::limit(caps::CapabilitySet::empty()).map_err(setup)?;
     let root = Dir::open(directory)
         .map_err(|error| RunError::Root { path: directory.to_owned(), source: error.source })?;
     let news = ChildNews::new().map_err(setup)?;

@@ -28,6 +28,9 @@ const GROUP_EXECUTES: u32 = 0o010;
 /// The kernel's own limit for one value, and for a list of names.
 const LARGEST: usize = 64 << 10;
 
+/// Followed by whether they are of the file itself or of what is made in it.
+const ACCESS_LISTS: &[u8] = b"system.posix_acl_";
+
 const CAPABILITY: &[u8] = b"security.capability";
 
 impl Translated {
@@ -159,6 +162,9 @@ impl Translated {
                     let capability = capability(&content).ok_or(Errno::INVAL)?;
                     return self.set_capability(caller.thread, &found, Some(capability));
                 }
+                if let Some(of) = name.strip_prefix(ACCESS_LISTS) {
+                    return self.set_access_list(caller.thread, &found, of, &content);
+                }
                 let flags = XattrFlags::from_bits_retain(flags);
                 setxattr(path_to(&found), name, &content, flags).map(|()| Answer::Value(0))
             }
@@ -170,6 +176,20 @@ impl Translated {
                 removexattr(path_to(&found), name).map(|()| Answer::Value(0))
             }
         }
+    }
+
+    /// An access list that says no more than a mode sets the mode: so `cp -a` does. Others are in no layer, and
+    /// could take from this user what it needs.
+    fn set_access_list(
+        &mut self,
+        thread: Pid,
+        found: &OwnedFd,
+        of: &[u8],
+        list: &[u8],
+    ) -> Result<Answer, Errno> {
+        let bits = (of == b"access").then(|| plain_mode(list)).flatten().ok_or(Errno::OPNOTSUPP)?;
+        let others = self.mode(&Root::metadata_of(found.as_fd())?) & !0o777;
+        self.set_mode(thread, found, others | bits)
     }
 
     fn get_attribute(&self, found: &OwnedFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
@@ -254,6 +274,26 @@ fn capability(value: &[u8]) -> Option<Capability> {
     }
 }
 
+/// The permissions in an access list that has nothing but those of owner, group and others.
+///
+/// ```text
+/// version (4 bytes) | who (2), may (2), id (4) | …
+/// ```
+fn plain_mode(list: &[u8]) -> Option<u32> {
+    const OWNER: u16 = 1;
+    const GROUP: u16 = 4;
+    const OTHERS: u16 = 32;
+    let entries = list.strip_prefix(&2_u32.to_le_bytes())?;
+    let number = |entry: &[u8], at: usize| u16::from_le_bytes([entry[at], entry[at + 1]]);
+    let mut entries = entries.chunks_exact(8);
+    let mut mode = 0;
+    for (who, shift) in [(OWNER, 6), (GROUP, 3), (OTHERS, 0)] {
+        let entry = entries.next().filter(|entry| number(entry, 0) == who)?;
+        mode |= u32::from(number(entry, 2) & 7) << shift;
+    }
+    (entries.next().is_none() && entries.remainder().is_empty()).then_some(mode)
+}
+
 fn read_times(caller: &mut Caller<'_>, times: Times) -> Result<Timestamps, Errno> {
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     let (address, words) = match times {
@@ -284,4 +324,29 @@ fn read_times(caller: &mut Caller<'_>, times: Times) -> Result<Timestamps, Errno
         }
     };
     Ok(Timestamps { last_access: time(0)?, last_modification: time(1)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_lists_that_are_modes_are_modes() {
+        let list = |entries: &[(u16, u16)]| {
+            let entry = |&(who, may): &(u16, u16)| {
+                [&who.to_le_bytes()[..], &may.to_le_bytes(), &u32::MAX.to_le_bytes()].concat()
+            };
+            [&2_u32.to_le_bytes()[..], &entries.iter().flat_map(entry).collect::<Vec<_>>()].concat()
+        };
+        let cases = [
+            (list(&[(1, 6), (4, 4), (32, 0)]), Some(0o640)),
+            (list(&[(1, 0), (4, 0), (32, 0)]), Some(0)),
+            (list(&[(1, 6), (2, 7), (4, 4), (16, 7), (32, 0)]), None),
+            (list(&[(1, 6), (4, 4)]), None),
+            (Vec::new(), None),
+        ];
+        for (list, expected) in cases {
+            assert_eq!(plain_mode(&list), expected, "{list:?}");
+        }
+    }
 }
