@@ -226,7 +226,7 @@ fn builds_in_a_row_and_at_once_do_not_disturb_each_other() -> Result<()> {
     if !require(NEEDS) {
         return Ok(());
     }
-    for name in ["docker", "podman", "pod-cri-o"] {
+    for name in ["docker", "podman", "pod-cri-o", "restricted"] {
         let environment = named(name);
         let container = Container::new(environment, Net::Own)?;
         fill(&container, DOCKERFILE)?;
