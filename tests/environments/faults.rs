@@ -8,7 +8,8 @@ use super::{NEEDS, fill, named, text};
 use crate::requirement::require;
 
 /// One environment for each way that a container can have.
-const PLACES: [&str; 5] = ["docker", "podman", "pod-cri-o", "restricted-any-user", "own-users-unmasked"];
+const PLACES: [&str; 5] =
+    ["docker", "podman", "pod-cri-o", "restricted-any-user", "own-users-unmasked"];
 
 /// Those of them whose commands can send signals to their helper: they share its pid namespace and its rights.
 const SHARED: [&str; 3] = ["docker", "podman", "pod-cri-o"];

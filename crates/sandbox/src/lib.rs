@@ -51,10 +51,10 @@ pub use command::{Command, Mount, Network, Resource, Ulimit, User};
 pub use isolation::{Cancel, CancelError, Exit, Isolation, Outcome, RunError, Stream};
 pub use namespaces::Namespaces;
 pub use ownership::{Capability, Device, Ownership, Seeming};
-#[cfg(target_arch = "x86_64")]
-pub use translated::Translated;
 /// For a program that is about to have threads.
 pub use strata_sys::allocator::share_heaps;
+#[cfg(target_arch = "x86_64")]
+pub use translated::Translated;
 
 /// Runs the helper and leaves the process if this process was started as one; otherwise returns.
 ///

@@ -9,9 +9,7 @@ use strata_sys::{Root, caps};
 
 use crate::attendance::Attendance;
 use crate::chroot::{HideError, Layout, Power};
-use crate::{
-    Cancel, Command, Exit, Isolation, Outcome, RunError, Stream, helper, ownership,
-};
+use crate::{Cancel, Command, Exit, Isolation, Outcome, RunError, Stream, helper, ownership};
 
 /// Its name in the ladder.
 pub(crate) const NAME: &str = "translated";

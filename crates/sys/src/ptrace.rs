@@ -60,7 +60,9 @@ pub fn seize(process: Pid) -> Result<(), CallError> {
     let result = unsafe {
         libc::ptrace(libc::PTRACE_SEIZE, number(process), ptr::null_mut::<u8>(), word(options))
     };
-    crate::process::check(result).map(drop).map_err(|errno| CallError::new("trace a process", errno))
+    crate::process::check(result)
+        .map(drop)
+        .map_err(|errno| CallError::new("trace a process", errno))
 }
 
 /// Takes the next news of any traced thread or child, or of one, without waiting. `ECHILD` where there
@@ -131,9 +133,8 @@ pub fn stay(thread: Pid) -> Result<(), Errno> {
 
 fn go(request: libc::c_uint, thread: Pid, signal: i32) -> Result<(), Errno> {
     // SAFETY: with these requests the address is ignored and the data are the signal's number.
-    let result = unsafe {
-        libc::ptrace(request, number(thread), ptr::null_mut::<u8>(), word(signal))
-    };
+    let result =
+        unsafe { libc::ptrace(request, number(thread), ptr::null_mut::<u8>(), word(signal)) };
     match crate::process::check(result) {
         Ok(_) | Err(Errno::SRCH) => Ok(()),
         Err(errno) => Err(errno),
@@ -143,9 +144,8 @@ fn go(request: libc::c_uint, thread: Pid, signal: i32) -> Result<(), Errno> {
 /// Sends a signal to one thread. One that has ended is no error.
 pub fn signal_thread(process: Pid, thread: Pid, signal: i32) -> Result<(), Errno> {
     // SAFETY: the arguments are numbers.
-    let result = unsafe {
-        libc::syscall(libc::SYS_tgkill, number(process), number(thread), signal)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_tgkill, number(process), number(thread), signal) };
     match crate::process::check(result) {
         Ok(_) | Err(Errno::SRCH) => Ok(()),
         Err(errno) => Err(errno),

@@ -107,14 +107,24 @@ impl<'a> Layout<'a> {
         let name = format!(".aside-{}-{number}", std::process::id());
         beside.mkdir(&name, 0o700).map_err(failed)?;
         let aside = beside.dir(&name).map_err(failed)?;
-        Ok(Self { isolation, power, root, beside, name, aside, laid: Vec::new(), locks: Vec::new() })
+        Ok(Self {
+            isolation,
+            power,
+            root,
+            beside,
+            name,
+            aside,
+            laid: Vec::new(),
+            locks: Vec::new(),
+        })
     }
 
     pub(crate) fn build(&mut self, command: &Command, cancel: &Cancel) -> Result<(), RunError> {
         self.lock(command, cancel)?;
         for name in ["proc", "sys"] {
             let slot = self.slot(name.as_bytes())?;
-            directory(&slot, self.power.mode(0o555, 0o700)).map_err(|error| place(name.as_bytes(), &error))?;
+            directory(&slot, self.power.mode(0o555, 0o700))
+                .map_err(|error| place(name.as_bytes(), &error))?;
             self.cover(name.as_bytes(), Want::PlainDirectory, slot)?;
         }
         let slot = self.slot(b"dev")?;
@@ -141,7 +151,8 @@ impl<'a> Layout<'a> {
             }
             Mount::Tmpfs { target, size: None, mode } => {
                 let slot = self.slot(target)?;
-                directory(&slot, self.power.mode(*mode, 0o700)).map_err(|error| place(target, &error))?;
+                directory(&slot, self.power.mode(*mode, 0o700))
+                    .map_err(|error| place(target, &error))?;
                 self.cover(target, Want::Directory, slot)
             }
             Mount::Bind { source, target, .. } => self.bind(source, target),
@@ -336,4 +347,3 @@ fn is_below(path: &[u8], directory: &[u8]) -> bool {
 fn place(target: &[u8], error: &PathError) -> RunError {
     RunError::MountPoint { target: target.escape_ascii().to_string(), source: error.source }
 }
-

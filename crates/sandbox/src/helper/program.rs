@@ -7,10 +7,10 @@ use rustix::fs::{Access, AtFlags, CWD, Gid, Mode, Uid, accessat, fchown, stat};
 use rustix::io::Errno;
 use rustix::process::{Resource as Limit, Rlimit, chdir, setrlimit, setsid, umask};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-use strata_sys::caps;
-use strata_sys::idmap::{IdKind, IdMap};
 #[cfg(target_arch = "x86_64")]
 use strata_sys::Root;
+use strata_sys::caps;
+use strata_sys::idmap::{IdKind, IdMap};
 use strata_sys::process::{close_on_exec_from, execute, reset_signals};
 
 use super::supervision::Supervision;

@@ -219,7 +219,12 @@ impl Served {
     }
 
     /// Opens a place, with the caller's rights.
-    pub(super) fn obtain(&self, caller: &Caller<'_>, place: &Place, flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub(super) fn obtain(
+        &self,
+        caller: &Caller<'_>,
+        place: &Place,
+        flags: OFlags,
+    ) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC;
         let device =
             |path: String| caller.act(|| open(path, flags | OFlags::NOCTTY, Mode::empty()));

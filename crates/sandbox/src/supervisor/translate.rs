@@ -28,6 +28,7 @@ mod loader;
 mod names;
 mod open;
 mod place;
+mod procfs;
 mod programs;
 mod rewrite;
 mod status;
@@ -124,11 +125,7 @@ impl Translated {
         }
     }
 
-    fn operate(
-        &mut self,
-        caller: &mut Caller<'_>,
-        operation: Operation,
-    ) -> Result<Answer, Errno> {
+    fn operate(&mut self, caller: &mut Caller<'_>, operation: Operation) -> Result<Answer, Errno> {
         match operation {
             Operation::Remove { at, kind } => self.remove(caller, at, kind),
             Operation::Rename { from, to, flags } => self.rename(caller, from, to, flags),
@@ -145,9 +142,7 @@ impl Translated {
                 self.working_directory(caller, buffer, size)
             }
             Operation::ChangeRoot { at } => self.change_root(caller, at),
-            Operation::GetCapabilities { header, data } => {
-                self.capabilities(caller, header, data)
-            }
+            Operation::GetCapabilities { header, data } => self.capabilities(caller, header, data),
             // Nothing depends on those that a process gives up: there are none.
             Operation::SetCapabilities => Ok(Answer::Value(0)),
         }

@@ -40,7 +40,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("mounts_without_means_are_refused", mounts_without_means_are_refused),
 ];
 
-fn cancel_kills_everything(fixture: &Fixture) {
+pub(crate) fn cancel_kills_everything(fixture: &Fixture) {
     let cancel = Cancel::new().unwrap();
     let before = fixture.snapshot();
     let command =
@@ -59,14 +59,14 @@ fn processes_in(fixture: &Fixture) -> usize {
     roots.filter(|found| *found == root).count()
 }
 
-fn daemons_are_killed(fixture: &Fixture) {
+pub(crate) fn daemons_are_killed(fixture: &Fixture) {
     let script = "(setsid sh -c 'trap \"\" TERM HUP; sleep 1000 & sleep 1000' &) ; \
                   (setsid setsid sleep 1000 &); echo started";
     assert_eq!(fixture.stdout(script), "started\n");
     assert_eq!(processes_in(fixture), 0);
 }
 
-fn a_command_that_kills_its_parent_fails(fixture: &Fixture) {
+pub(crate) fn a_command_that_kills_its_parent_fails(fixture: &Fixture) {
     let before = fixture.snapshot();
     let done = fixture.run(&fixture.script("setsid sleep 1000 & kill -9 $PPID; sleep 1000"));
     let error = done.result.unwrap_err();
@@ -75,7 +75,7 @@ fn a_command_that_kills_its_parent_fails(fixture: &Fixture) {
     assert_eq!(fixture.snapshot(), before);
 }
 
-fn devices_are_there_and_gone(fixture: &Fixture) {
+pub(crate) fn devices_are_there_and_gone(fixture: &Fixture) {
     fs::create_dir(fixture.root.join("dev")).unwrap();
     fs::write(fixture.root.join("dev/null"), "the image's own").unwrap();
     let before = fixture.snapshot();
@@ -87,14 +87,14 @@ fn devices_are_there_and_gone(fixture: &Fixture) {
     assert_eq!(fixture.snapshot(), before);
 }
 
-fn users_are_real(fixture: &Fixture) {
+pub(crate) fn users_are_real(fixture: &Fixture) {
     let mut command =
         fixture.script("id -u; id -g; id -G; chown 0:0 /bin/sh 2>/dev/null || echo no");
     command.user = User { uid: 33, gid: 34, groups: vec![35, 34] };
     assert_eq!(fixture.run(&command).stdout, "33\n34\n34 35\nno\n");
 }
 
-fn network_none_refuses_sockets(fixture: &Fixture) {
+pub(crate) fn network_none_refuses_sockets(fixture: &Fixture) {
     let script = "ip link show lo >/dev/null 2>&1 && echo links; nc -w 1 127.0.0.1 9 2>&1";
     let mut command = fixture.script(script);
     command.network = Network::None;
@@ -102,7 +102,7 @@ fn network_none_refuses_sockets(fixture: &Fixture) {
     assert!(done.stdout.contains("Address family not supported"), "{done:?}");
 }
 
-fn mounts_are_moved_in_and_out(fixture: &Fixture) {
+pub(crate) fn mounts_are_moved_in_and_out(fixture: &Fixture) {
     let outside = |name: &str| fixture.directory.path().join(name);
     fs::create_dir_all(outside("slot/data/sub")).unwrap();
     fs::write(outside("one"), "one file").unwrap();
@@ -145,7 +145,7 @@ fn mounts_are_moved_in_and_out(fixture: &Fixture) {
     assert_eq!(beside, ["one", "root", "slot"]);
 }
 
-fn what_a_command_does_to_a_mount_is_undone(fixture: &Fixture) {
+pub(crate) fn what_a_command_does_to_a_mount_is_undone(fixture: &Fixture) {
     fs::create_dir(fixture.root.join("etc")).unwrap();
     fs::write(fixture.root.join("etc/hosts"), "the image's own").unwrap();
     let before = fixture.snapshot();
@@ -166,7 +166,7 @@ fn what_a_command_does_to_a_mount_is_undone(fixture: &Fixture) {
     }
 }
 
-fn mounts_without_means_are_refused(fixture: &Fixture) {
+pub(crate) fn mounts_without_means_are_refused(fixture: &Fixture) {
     let before = fixture.snapshot();
     let refused = |what: &str| RunError::MountUnsupported {
         isolation: "chroot-supervised".into(),

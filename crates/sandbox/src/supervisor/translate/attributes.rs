@@ -229,12 +229,7 @@ fn path_to(found: &OwnedFd) -> String {
 }
 
 /// Answers with a value of any length: without space for it, with the length.
-fn give(
-    caller: &mut Caller<'_>,
-    address: u64,
-    size: u64,
-    content: &[u8],
-) -> Result<Answer, Errno> {
+fn give(caller: &mut Caller<'_>, address: u64, size: u64, content: &[u8]) -> Result<Answer, Errno> {
     if size != 0 {
         if (content.len() as u64) > size {
             return Err(Errno::RANGE);
@@ -246,9 +241,7 @@ fn give(
     i64::try_from(content.len()).map(Answer::Value).map_err(|_| Errno::TOOBIG)
 }
 
-fn sized(
-    mut call: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
-) -> Result<Vec<u8>, Errno> {
+fn sized(mut call: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
     let mut value = vec![0; 256];
     let length = match call(&mut value) {
         Err(Errno::RANGE) => {
@@ -307,9 +300,8 @@ fn read_times(caller: &mut Caller<'_>, times: Times) -> Result<Timestamps, Errno
     if caller.read(address, &mut bytes)? < bytes.len() {
         return Err(Errno::FAULT);
     }
-    let number = |index: usize| {
-        i64::from_ne_bytes(bytes[8 * index..][..8].try_into().unwrap_or_default())
-    };
+    let number =
+        |index: usize| i64::from_ne_bytes(bytes[8 * index..][..8].try_into().unwrap_or_default());
     let time = |index: usize| match times {
         Times::Seconds(_) => Ok(Timespec { tv_sec: number(index), tv_nsec: 0 }),
         Times::Nanoseconds(_) => {

@@ -78,12 +78,12 @@ impl Operation {
                 to: At { dir: int(three), path: four },
                 flags: word(five),
             },
-            number::LINK => Self::Link { from: here, to: At { dir: AT_FDCWD, path: two }, flags: 0 },
-            number::LINKAT => Self::Link {
-                from: there,
-                to: At { dir: int(three), path: four },
-                flags: int(five),
-            },
+            number::LINK => {
+                Self::Link { from: here, to: At { dir: AT_FDCWD, path: two }, flags: 0 }
+            }
+            number::LINKAT => {
+                Self::Link { from: there, to: At { dir: int(three), path: four }, flags: int(five) }
+            }
             number::CHMOD => Self::SetMode { at: here, mode: word(two), way: follow },
             number::FCHMOD => Self::SetMode { at: open, mode: word(two), way: Way::DESCRIPTOR },
             number::FCHMODAT => Self::SetMode { at: there, mode: word(three), way: follow },
@@ -142,4 +142,3 @@ impl Operation {
         Some(Self::Attribute { at, way, what })
     }
 }
-

@@ -104,7 +104,8 @@ impl Elf {
         interpreter: Option<Vec<u8>>,
     ) -> Result<Self, Errno> {
         let (loads, alignment) = loads(table)?;
-        let position = if kind == FIXED { Position::Fixed } else { Position::Anywhere { alignment } };
+        let position =
+            if kind == FIXED { Position::Fixed } else { Position::Anywhere { alignment } };
         let in_memory = loads.iter().find_map(|load| {
             let within = table_offset.checked_sub(load.offset)?;
             (within < load.in_file).then_some(load.address + within)
@@ -286,7 +287,10 @@ mod tests {
             ("crooked", program(FIXED, &one([1, 0x40_0000, 0x100, 0x100, 0x1000, 0]))),
             (
                 "a long interpreter",
-                program(FIXED, &[row(INTERPRETER, 4, [0, 0, 5000, 5000, 1, 0]), row(LOAD, 5, sound)]),
+                program(
+                    FIXED,
+                    &[row(INTERPRETER, 4, [0, 0, 5000, 5000, 1, 0]), row(LOAD, 5, sound)],
+                ),
             ),
         ];
         for (name, bytes) in cases {

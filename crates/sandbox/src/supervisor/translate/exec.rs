@@ -76,7 +76,8 @@ impl Translated {
         let mut script = name.clone();
         for _ in 0..=MOST_SCRIPTS {
             let mut start = [0; START];
-            let length = found.file.read_at(&mut start, 0).map_err(|error| crate::errno::of(&error))?;
+            let length =
+                found.file.read_at(&mut start, 0).map_err(|error| crate::errno::of(&error))?;
             let start = &start[..length];
             if start.starts_with(b"\x7fELF") {
                 return self.of_elf(caller, found, name, arguments);

@@ -144,15 +144,15 @@ fn map_load(
     if load.in_file > 0 {
         let length = up(load.in_file + within);
         let flags = MAP_PRIVATE | fixed;
-        let arguments =
-            [mapped, length, load.protection, flags, descriptor, load.offset - within];
+        let arguments = [mapped, length, load.protection, flags, descriptor, load.offset - within];
         injection.call(number::MMAP, arguments)?;
         mapped += length;
         // What is behind the file's part of the last page is the file's too, and has to be zero.
         let file_end = address + load.in_file;
         let memory_end = mapped.min(address + load.in_memory);
         if load.protection & PROT_WRITE != 0 && load.in_memory > load.in_file {
-            let zeroes = vec![0; usize::try_from(memory_end - file_end).map_err(|_| Errno::NOEXEC)?];
+            let zeroes =
+                vec![0; usize::try_from(memory_end - file_end).map_err(|_| Errno::NOEXEC)?];
             if !zeroes.is_empty() {
                 let thread = injection.thread();
                 injection.supervisor().memories.caller(thread).write(file_end, &zeroes)?;

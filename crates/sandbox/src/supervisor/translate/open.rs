@@ -81,6 +81,11 @@ impl Translated {
     ) -> Result<Answer, Errno> {
         let path = match target {
             Target::Served(place) => {
+                if !wish.writes()
+                    && let Some(file) = self.edited(caller, &place)?
+                {
+                    return Ok(Answer::Open(file, wish.close_on_exec()));
+                }
                 let at = At { dir: 0, path: 0 };
                 let flags = wish.asked.bits().cast_signed();
                 let call = PathCall { at, ask: Ask::Open { flags, mode: wish.mode } };

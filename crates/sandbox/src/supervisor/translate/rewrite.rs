@@ -5,9 +5,9 @@ use rustix::io::Errno;
 use strata_sys::ptrace::Registers;
 use strata_sys::seccomp::number;
 
+use super::Translated;
 use super::exec::Executable;
 use super::place::{Target, Way};
-use super::Translated;
 use crate::supervisor::call::{AT_FDCWD, At, int, word};
 use crate::supervisor::caller::Caller;
 use crate::supervisor::place::Place;

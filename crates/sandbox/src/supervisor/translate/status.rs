@@ -4,16 +4,16 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{Access, FileType, readlinkat};
 use rustix::io::Errno;
+use strata_sys::Root;
 use strata_sys::caps::DOCKER_DEFAULT;
 use strata_sys::record::{Disguise as Record, FileSystem, Stat, Statx};
-use strata_sys::Root;
 
 use super::Translated;
-use super::place::{Target, Way, number};
+use super::place::{Target, Way};
 use crate::supervisor::Answer;
 use crate::supervisor::call::{AT_EMPTY_PATH, AT_FDCWD, Ask, At, PathCall};
 use crate::supervisor::caller::Caller;
-use crate::supervisor::place::{Place, Whose};
+use crate::supervisor::place::Place;
 use crate::supervisor::process::split;
 
 impl Translated {
@@ -124,11 +124,7 @@ impl Translated {
         if !(split.here == b"exe" || split.here.ends_with(b"/exe")) || !split.beyond.is_empty() {
             return None;
         }
-        let thread = match whose {
-            Whose::Own | Whose::OwnThread => number(caller.thread),
-            Whose::Number(number) => *number,
-        };
-        self.programs.path(thread).map(<[u8]>::to_vec)
+        self.programs.path(Self::number_in(caller, *whose)).map(<[u8]>::to_vec)
     }
 
     pub(super) fn file_system(
@@ -158,11 +154,7 @@ impl Translated {
     }
 
     /// Some programs change to the root that they have.
-    pub(super) fn change_root(
-        &mut self,
-        caller: &mut Caller<'_>,
-        at: At,
-    ) -> Result<Answer, Errno> {
+    pub(super) fn change_root(&mut self, caller: &mut Caller<'_>, at: At) -> Result<Answer, Errno> {
         let found = self.locate(caller, at, Way::FOLLOW)?;
         let found = Root::metadata_of(found.as_fd())?.identity();
         let same = found == Root::metadata_of(self.root.as_fd())?.identity();

@@ -107,12 +107,7 @@ impl Tracer {
         }
     }
 
-    fn end(
-        &mut self,
-        thread: Pid,
-        exit: Exit,
-        supervisor: &mut Supervisor,
-    ) -> Result<(), Errno> {
+    fn end(&mut self, thread: Pid, exit: Exit, supervisor: &mut Supervisor) -> Result<(), Errno> {
         if thread == self.program {
             self.ended = Some(exit);
         }
