@@ -74,21 +74,21 @@ pub fn news(of: Option<Pid>) -> Result<Option<(Pid, Stop)>, Errno> {
     let result = unsafe { libc::waitpid(of.map_or(-1, number), &raw mut status, flags) };
     let thread = i32::try_from(crate::process::check(result.into())?).ok().and_then(Pid::from_raw);
     match thread {
-        Some(thread) => Ok(Some((thread, stop(thread, status)?))),
+        Some(thread) => Ok(Some((thread, stop(thread, status)))),
         None => Ok(None),
     }
 }
 
-fn stop(thread: Pid, status: i32) -> Result<Stop, Errno> {
+fn stop(thread: Pid, status: i32) -> Stop {
     if libc::WIFEXITED(status) {
-        return Ok(Stop::Exited(libc::WEXITSTATUS(status)));
+        return Stop::Exited(libc::WEXITSTATUS(status));
     }
     if libc::WIFSIGNALED(status) {
-        return Ok(Stop::Killed(libc::WTERMSIG(status)));
+        return Stop::Killed(libc::WTERMSIG(status));
     }
     let signal = libc::WSTOPSIG(status);
     let event = status >> 16;
-    Ok(match event {
+    match event {
         libc::PTRACE_EVENT_SECCOMP => Stop::Filtered,
         libc::PTRACE_EVENT_EXEC => Stop::Executed(message(thread).unwrap_or(0)),
         libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
@@ -99,7 +99,7 @@ fn stop(thread: Pid, status: i32) -> Result<Stop, Errno> {
         0 if signal == libc::SIGTRAP | 0x80 => Stop::Call,
         0 => Stop::Signal(signal),
         _ => Stop::Other,
-    })
+    }
 }
 
 fn message(thread: Pid) -> Result<i32, Errno> {

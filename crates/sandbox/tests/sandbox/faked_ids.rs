@@ -121,7 +121,9 @@ pub(crate) fn directories_pass_their_group_on(fixture: &Fixture) {
     let (stdout, mut owners) = run(fixture, script, Vec::new());
     assert_eq!(stdout, "644 0:50\n2755 0:50\n644 0:50\n");
     // Where the disk has no set-id bits, the journal does.
-    owners.iter_mut().for_each(|owner| owner.seems.mode = None);
+    for owner in &mut owners {
+        owner.seems.mode = None;
+    }
     assert_eq!(owners, ["d", "d/f", "d/sub", "d/sub/f"].map(|name| owned(name, 0, 50)));
 }
 

@@ -283,7 +283,7 @@ mod tests {
             ("more in the file", program(FIXED, &one([0, 0, 0x101, 0x100, 0x1000, 0]))),
             ("the kernel's", program(FIXED, &one([0, HIGHEST, 0x100, 0x100, 0x1000, 0]))),
             ("around", program(FIXED, &one([0, 0x1000, 0x100, u64::MAX, 0x1000, 0]))),
-            ("around in the file", program(FIXED, &one([u64::MAX & !0xfff, 0, 1, 1, 0, 0]))),
+            ("around in the file", program(FIXED, &one([!0xfff, 0, 1, 1, 0, 0]))),
             ("crooked", program(FIXED, &one([1, 0x40_0000, 0x100, 0x100, 0x1000, 0]))),
             (
                 "a long interpreter",

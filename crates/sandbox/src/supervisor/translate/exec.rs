@@ -175,11 +175,13 @@ fn interpreter_line(start: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), Errno> {
 mod tests {
     use super::*;
 
+    type Expected = Result<(&'static str, Option<&'static str>), Errno>;
+
     #[test]
     fn interpreter_lines_are_read_as_the_kernel_does() {
         let long = [b"#!/".as_slice(), &[b'x'; 300]].concat();
         let argument = [b"#!/x ".as_slice(), &[b'y'; 300]].concat();
-        let cases: [(&[u8], Result<(&str, Option<&str>), Errno>); 9] = [
+        let cases: [(&[u8], Expected); 9] = [
             (b"#!/bin/sh\necho", Ok(("/bin/sh", None))),
             (b"#! \t/bin/sh -e \n", Ok(("/bin/sh", Some("-e")))),
             (b"#!/usr/bin/env -S perl -w\n", Ok(("/usr/bin/env", Some("-S perl -w")))),

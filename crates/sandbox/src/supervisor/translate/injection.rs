@@ -35,7 +35,7 @@ impl<'a> Injection<'a> {
     ) -> Result<Self, Errno> {
         let signals = Vec::new();
         let mut injection = Self { thread, news, supervisor, begin, instruction, signals };
-        injection.to_call(None)?;
+        injection.run_to_call(None)?;
         Ok(injection)
     }
 
@@ -65,8 +65,8 @@ impl<'a> Injection<'a> {
     ) -> Result<u64, Errno> {
         let registers = self.begin.calling(self.instruction, number.into(), arguments);
         registers.give(self.thread)?;
-        self.to_call(None)?;
-        self.to_call(answer)?;
+        self.run_to_call(None)?;
+        self.run_to_call(answer)?;
         let result = Registers::of(self.thread)?.result();
         match u64::try_from(result) {
             Ok(value) => Ok(value),
@@ -84,7 +84,7 @@ impl<'a> Injection<'a> {
     }
 
     /// Waits for the begin or end of a call. What others ask meanwhile waits, but for the file.
-    fn to_call(&mut self, answer: Option<&File>) -> Result<(), Errno> {
+    fn run_to_call(&mut self, answer: Option<&File>) -> Result<(), Errno> {
         ptrace::resume(self.thread, Resume::ToCall, 0)?;
         loop {
             match ptrace::news(Some(self.thread))? {

@@ -101,8 +101,11 @@ fn with_ids(content: &[u8], credentials: &Credentials) -> Vec<u8> {
         Some(("Uid", _)) => ids("Uid", &credentials.user),
         Some(("Gid", _)) => ids("Gid", &credentials.group),
         Some(("Groups", _)) => {
-            let groups: String =
-                credentials.groups.iter().map(|group| format!("{group} ")).collect();
+            let mut groups = Vec::new();
+            for group in &credentials.groups {
+                groups.push(group.to_string());
+            }
+            let groups = groups.join(" ");
             format!("Groups:\t{groups}")
         }
         _ => line.to_owned(),
@@ -120,7 +123,7 @@ mod tests {
         assert_eq!(maps, b"1-2 r /bin/x\n2-3 r /a/rooted\n[heap]");
         let credentials = Credentials::of(5, 6, vec![6, 7]);
         let status = with_ids(b"Name:\tx\nUid:\t1\t1\t1\t1\nGroups:\t \n", &credentials);
-        let expected = "Name:\tx\nUid:\t5\t5\t5\t5\nGroups:\t6 7 \n";
+        let expected = "Name:\tx\nUid:\t5\t5\t5\t5\nGroups:\t6 7\n";
         assert_eq!(String::from_utf8_lossy(&status), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{Access, FileType, readlinkat};
+use rustix::fs::{Access, FileType, Mode, OFlags, readlinkat};
 use rustix::io::Errno;
 use strata_sys::Root;
 use strata_sys::caps::DOCKER_DEFAULT;
@@ -145,6 +145,10 @@ impl Translated {
         size: u64,
     ) -> Result<Answer, Errno> {
         let mut path = self.base(caller.thread, AT_FDCWD).map_err(|_| Errno::NOENT)?;
+        if path.ends_with(b" (deleted)") {
+            // Unless it is its name.
+            self.open_in_root(&path, OFlags::PATH, Mode::empty())?;
+        }
         path.push(0);
         if (path.len() as u64) > size {
             return Err(Errno::RANGE);

@@ -216,13 +216,12 @@ fn put_arguments(
     registers: &mut Registers,
     executable: &Executable,
 ) -> Result<(), Errno> {
-    let [one, two, three, four, ..] = registers.arguments();
+    let [_, two, three, four, ..] = registers.arguments();
     let at = registers.call() == u64::from(number::EXECVEAT);
     let Some(host) = &executable.host else {
         return if executable.arguments.is_empty() { Ok(()) } else { Err(Errno::NOENT) };
     };
     let (mut arguments, environment) = if at { (three, four) } else { (two, three) };
-    let _ = one;
     let mut bytes = Vec::new();
     let mut add = |string: &[u8]| {
         let at = bytes.len();
