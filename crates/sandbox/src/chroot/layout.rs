@@ -51,7 +51,6 @@ pub(crate) enum Power {
     /// All that root can.
     Root,
     /// What their owner can: they stay its own, and usable for it. A supervisor lets them seem others'.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "needs a supervisor"))]
     Owner,
 }
 

@@ -5,13 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{Access, AtFlags, CWD, Gid, Mode, Uid, accessat, fchown, stat};
 use rustix::io::Errno;
-use rustix::process::{Resource as Limit, Rlimit, chdir, setrlimit, setsid, umask};
+use rustix::process::{Resource as Limit, Rlimit, chdir, fchdir, setrlimit, setsid, umask};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-#[cfg(target_arch = "x86_64")]
-use strata_sys::Root;
-use strata_sys::caps;
 use strata_sys::idmap::{IdKind, IdMap};
 use strata_sys::process::{close_on_exec_from, execute, reset_signals};
+use strata_sys::{Kind, Root, caps};
 
 use super::supervision::Supervision;
 use super::{failed, setup};
@@ -22,18 +20,14 @@ use crate::{Command, RunError};
 ///
 /// Where its calls are to be supervised, the last step before is to hand the supervisor its end.
 pub(super) fn start(command: &Command, supervision: Option<&Supervision>) -> RunError {
-    start_in(&View::Own, command, supervision)
+    start_in(&View { seeming_root: None }, command, supervision)
 }
 
 /// Where the program and its working directory are looked for.
-pub(super) enum View<'a> {
-    /// In this process's root, and as the user who the program is for.
-    Own,
-    /// In a directory that the program will take for its root, where it will seem to be that user.
-    #[cfg(target_arch = "x86_64")]
-    Inside(&'a Root),
-    #[cfg(not(target_arch = "x86_64"))]
-    Nowhere(&'a std::convert::Infallible),
+pub(super) struct View<'a> {
+    /// A directory that the program will take for its root, where it will seem to be its user. Without
+    /// one, it has this process's root, and is that user.
+    pub(super) seeming_root: Option<&'a Root>,
 }
 
 /// Becomes the program, as [`start`] does.
@@ -83,11 +77,11 @@ fn prepare(view: &View<'_>, command: &Command) -> Result<Ready, RunError> {
         source,
     })?;
     command.ulimits.iter().try_for_each(set_limit)?;
-    if view.has_capabilities() {
+    if view.is_real() {
         caps::bound(caps::DOCKER_DEFAULT).map_err(setup)?;
     }
     // Where ids are faked, the supervisor knows who this is, and it stays root.
-    if command.owners.is_none() && view.has_capabilities() {
+    if command.owners.is_none() && view.is_real() {
         hand_over_outputs(&command.user);
         become_user(&command.user)?;
     }
@@ -100,37 +94,30 @@ fn prepare(view: &View<'_>, command: &Command) -> Result<Ready, RunError> {
 
 impl View<'_> {
     fn enter(&self, directory: &[u8]) -> Result<(), Errno> {
-        match self {
-            Self::Own => chdir(directory),
-            #[cfg(target_arch = "x86_64")]
-            Self::Inside(root) => {
+        match self.seeming_root {
+            None => chdir(directory),
+            Some(root) => {
                 let directory = root.open_dir(directory).map_err(|error| error.source)?;
-                rustix::process::fchdir(directory)
+                fchdir(directory)
             }
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Nowhere(nothing) => match **nothing {},
         }
     }
 
-    fn has_capabilities(&self) -> bool {
-        matches!(self, Self::Own)
+    /// Whether there are ids and capabilities to be given.
+    fn is_real(&self) -> bool {
+        self.seeming_root.is_none()
     }
 
     fn executable(&self, command: &Command, path: &CString) -> Result<(), Errno> {
-        match self {
-            Self::Own => executable(path),
-            #[cfg(target_arch = "x86_64")]
-            Self::Inside(root) => {
-                let path = [&command.working_directory, b"/".as_slice(), path.as_bytes()];
-                let skipped = if path[2].starts_with(b"/") { 2 } else { 0 };
-                let found = root.metadata_following(path[skipped..].concat());
-                let found = found.map_err(|error| error.source)?;
-                let is_program = found.kind != strata_sys::Kind::Dir && found.mode & 0o111 != 0;
-                if is_program { Ok(()) } else { Err(Errno::ACCESS) }
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Nowhere(nothing) => match **nothing {},
-        }
+        let Some(root) = self.seeming_root else {
+            return executable(path);
+        };
+        let path = [&command.working_directory, b"/".as_slice(), path.as_bytes()];
+        let skipped = if path[2].starts_with(b"/") { 2 } else { 0 };
+        let found = root.metadata_following(path[skipped..].concat());
+        let found = found.map_err(|error| error.source)?;
+        let is_program = found.kind != Kind::Dir && found.mode & 0o111 != 0;
+        if is_program { Ok(()) } else { Err(Errno::ACCESS) }
     }
 }
 

@@ -158,7 +158,10 @@ fn serve_until_end(
 /// Becomes the program; returns only with the reason why not.
 fn start(command: &Command, root: Dir, supervision: &Supervision) -> RunError {
     match restrict(command.network, &root) {
-        Ok(()) => start_in(&View::Inside(&Root::from_dir(root)), command, Some(supervision)),
+        Ok(()) => {
+            let view = View { seeming_root: Some(&Root::from_dir(root)) };
+            start_in(&view, command, Some(supervision))
+        }
         Err(error) => error,
     }
 }

@@ -86,7 +86,6 @@ calls! {
     GETXATTR = SYS_getxattr,
     INOTIFY_ADD_WATCH = SYS_inotify_add_watch,
     IO_URING_SETUP = SYS_io_uring_setup,
-    LANDLOCK_RESTRICT_SELF = SYS_landlock_restrict_self,
     LGETXATTR = SYS_lgetxattr,
     LINKAT = SYS_linkat,
     LISTXATTR = SYS_listxattr,

@@ -12,6 +12,21 @@ use strata_sys::seccomp::{CloseOnExec, number};
 
 use crate::supervisor::Supervisor;
 
+/// Why a call was not done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The kernel, or the program's own file, made it impossible.
+    Refused(Errno),
+    /// The thread has ended, and this is its last news.
+    Ended(Stop),
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self::Refused(errno)
+    }
+}
+
 /// A thread that has just executed a program, and does what it is told before the program begins.
 pub(super) struct Injection<'a> {
     thread: Pid,
@@ -32,7 +47,7 @@ impl<'a> Injection<'a> {
         instruction: u64,
         news: &'a ChildNews,
         supervisor: &'a mut Supervisor,
-    ) -> Result<Self, Errno> {
+    ) -> Result<Self, Failure> {
         let signals = Vec::new();
         let mut injection = Self { thread, news, supervisor, begin, instruction, signals };
         injection.run_to_call(None)?;
@@ -48,12 +63,12 @@ impl<'a> Injection<'a> {
     }
 
     /// Has a call done.
-    pub(super) fn call(&mut self, number: u32, arguments: [u64; 6]) -> Result<u64, Errno> {
+    pub(super) fn call(&mut self, number: u32, arguments: [u64; 6]) -> Result<u64, Failure> {
         self.do_call(number, arguments, None)
     }
 
     /// Has it open a file, which is one that is open here.
-    pub(super) fn open(&mut self, file: &File) -> Result<u64, Errno> {
+    pub(super) fn open(&mut self, file: &File) -> Result<u64, Failure> {
         self.do_call(number::OPENAT, [0; 6], Some(file))
     }
 
@@ -62,7 +77,7 @@ impl<'a> Injection<'a> {
         number: u32,
         arguments: [u64; 6],
         answer: Option<&File>,
-    ) -> Result<u64, Errno> {
+    ) -> Result<u64, Failure> {
         let registers = self.begin.calling(self.instruction, number.into(), arguments);
         registers.give(self.thread)?;
         self.run_to_call(None)?;
@@ -70,7 +85,10 @@ impl<'a> Injection<'a> {
         let result = Registers::of(self.thread)?.result();
         match u64::try_from(result) {
             Ok(value) => Ok(value),
-            Err(_) => Err(i32::try_from(-result).map_or(Errno::IO, Errno::from_raw_os_error)),
+            Err(_) => {
+                let errno = i32::try_from(-result).map_or(Errno::IO, Errno::from_raw_os_error);
+                Err(Failure::Refused(errno))
+            }
         }
     }
 
@@ -84,12 +102,14 @@ impl<'a> Injection<'a> {
     }
 
     /// Waits for the begin or end of a call. What others ask meanwhile waits, but for the file.
-    fn run_to_call(&mut self, answer: Option<&File>) -> Result<(), Errno> {
+    fn run_to_call(&mut self, answer: Option<&File>) -> Result<(), Failure> {
         ptrace::resume(self.thread, Resume::ToCall, 0)?;
         loop {
             match ptrace::news(Some(self.thread))? {
                 Some((_, Stop::Call)) => return Ok(()),
-                Some((_, Stop::Exited(_) | Stop::Killed(_))) => return Err(Errno::SRCH),
+                Some((_, end @ (Stop::Exited(_) | Stop::Killed(_)))) => {
+                    return Err(Failure::Ended(end));
+                }
                 Some((_, stop)) => {
                     if let Stop::Signal(signal) = stop {
                         self.signals.push(signal);

@@ -17,7 +17,7 @@ use strata_sys::seccomp::number;
 use super::auxiliary::{self, Auxiliary};
 use super::elf::{Elf, Load, PAGE, Position, down, up};
 use super::exec::{Executable, Loaded};
-use super::injection::Injection;
+use super::injection::{Failure, Injection};
 use crate::supervisor::Supervisor;
 use crate::supervisor::credentials::Credentials;
 
@@ -44,7 +44,7 @@ pub(super) fn load(
     credentials: &Credentials,
     news: &ChildNews,
     supervisor: &mut Supervisor,
-) -> Result<(), Errno> {
+) -> Result<(), Failure> {
     let begin = Registers::of(thread)?;
     let mut caller = supervisor.memories.caller(thread);
     let mut told = Auxiliary::find(&mut caller, begin.stack())?;
@@ -88,7 +88,7 @@ pub(super) fn load(
     caller.write(scratch, &thread_name(&executable.name))?;
     told.write(&mut caller)?;
     injection.call(number::PRCTL, [PR_SET_NAME, scratch, 0, 0, 0, 0])?;
-    injection.finish()
+    injection.finish().map_err(Failure::Refused)
 }
 
 /// Kills a process that cannot be loaded, as the kernel does.
@@ -107,7 +107,7 @@ fn thread_name(path: &[u8]) -> [u8; NAME_LENGTH] {
 }
 
 /// Maps a program, and gives by how much its addresses are moved.
-fn map(injection: &mut Injection<'_>, loaded: &Loaded) -> Result<u64, Errno> {
+fn map(injection: &mut Injection<'_>, loaded: &Loaded) -> Result<u64, Failure> {
     let Loaded { file, elf, .. } = loaded;
     let (position, fixed) = match elf.position {
         Position::Fixed => (0, MAP_FIXED_NO_REPLACE),
@@ -122,7 +122,7 @@ fn map(injection: &mut Injection<'_>, loaded: &Loaded) -> Result<u64, Errno> {
 }
 
 /// Finds a place for all segments.
-fn reserve(injection: &mut Injection<'_>, elf: &Elf, alignment: u64) -> Result<u64, Errno> {
+fn reserve(injection: &mut Injection<'_>, elf: &Elf, alignment: u64) -> Result<u64, Failure> {
     let (first, last) = elf.span();
     let slack = if alignment > PAGE { alignment } else { 0 };
     let length = last - first + slack;
@@ -137,7 +137,7 @@ fn map_load(
     position: u64,
     fixed: u64,
     descriptor: u64,
-) -> Result<(), Errno> {
+) -> Result<(), Failure> {
     let address = position.wrapping_add(load.address);
     let within = load.address % PAGE;
     let mut mapped = down(address);
@@ -172,7 +172,7 @@ fn map_memory(
     length: u64,
     protection: u64,
     flags: u64,
-) -> Result<u64, Errno> {
+) -> Result<u64, Failure> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | flags;
     injection.call(number::MMAP, [address, length, protection, flags, NO_FILE, 0])
 }

@@ -144,11 +144,7 @@ impl Translated {
 
     /// A path of the host as the image has it, if it is in the image or in what is served.
     pub(super) fn inside(&self, path: &[u8]) -> Option<Vec<u8>> {
-        match path.strip_prefix(self.prefix.as_slice()) {
-            Some(b"") => Some(b"/".to_vec()),
-            Some(rest) if rest.starts_with(b"/") => Some(rest.to_vec()),
-            _ => place::may_be_served(path).then(|| path.to_vec()),
-        }
+        inside(&self.prefix, path)
     }
 
     /// Where a link of procfs leads, if that is a place in the image.
@@ -311,6 +307,46 @@ impl Translated {
     }
 }
 
+fn inside(prefix: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    match path.strip_prefix(prefix) {
+        Some(b"") => Some(b"/".to_vec()),
+        Some(rest) if rest.starts_with(b"/") => Some(rest.to_vec()),
+        _ => place::may_be_served(path).then(|| path.to_vec()),
+    }
+}
+
 pub(super) fn number(thread: Pid) -> i32 {
     thread.as_raw_nonzero().get()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_paths_are_the_images_or_served_or_nothing() {
+        let cases = [
+            ("/s/root", Some("/")),
+            ("/s/root/etc/x", Some("/etc/x")),
+            ("/s/rooted/x", None),
+            ("/s", None),
+            ("/etc/x", None),
+            ("/proc/7/fd", Some("/proc/7/fd")),
+            ("/dev/pts/3", Some("/dev/pts/3")),
+            ("pipe:[7]", None),
+        ];
+        for (path, expected) in cases {
+            let found = inside(b"/s/root", path.as_bytes());
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{path}");
+        }
+    }
+
+    #[test]
+    fn flags_say_how_a_path_is_understood() {
+        let way = |link, descriptor| Way { link, descriptor };
+        let cases = [(0, way(false, false)), (0x100, way(true, false)), (0x1000, way(false, true))];
+        for (flags, expected) in cases {
+            assert_eq!(Way::of_flags(flags), expected, "{flags:#x}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use strata_sys::ptrace::{self, Registers, Resume, Stop};
 use strata_sys::seccomp::number;
 
 use super::exec::Executable;
+use super::injection::Failure;
 use super::loader;
 use super::place::number as number_of;
 use super::rewrite::Rewritten;
@@ -195,11 +196,12 @@ impl Tracer {
         translated.programs.put(thread, &executable.path);
         let credentials = translated.disguise.executed(thread, executable.set_ids)?;
         match loader::load(thread, &executable, &credentials, &self.news, supervisor) {
-            Err(errno) if errno != Errno::SRCH => {
+            Ok(()) => Ok(()),
+            Err(Failure::Ended(end)) => self.stopped(thread, end, supervisor),
+            Err(Failure::Refused(errno)) => {
                 tracing::debug!(?thread, %errno, "a program could not be loaded");
                 loader::give_up(thread)
             }
-            other => other,
         }
     }
 }
