@@ -109,33 +109,37 @@ fn thread_name(path: &[u8]) -> [u8; NAME_LENGTH] {
 /// Maps a program, and gives by how much its addresses are moved.
 fn map(injection: &mut Injection<'_>, loaded: &Loaded) -> Result<u64, Failure> {
     let Loaded { file, elf, .. } = loaded;
-    let (position, fixed) = match elf.position {
-        Position::Fixed => (0, MAP_FIXED_NO_REPLACE),
-        Position::Anywhere { alignment } => (reserve(injection, elf, alignment)?, MAP_FIXED),
-    };
+    let position = reserve(injection, elf)?;
     let descriptor = injection.open(file)?;
     for load in &elf.loads {
-        map_load(injection, load, position, fixed, descriptor)?;
+        map_load(injection, load, position, descriptor)?;
     }
     injection.call(number::CLOSE, [descriptor, 0, 0, 0, 0, 0])?;
     Ok(position)
 }
 
-/// Finds a place for all segments.
-fn reserve(injection: &mut Injection<'_>, elf: &Elf, alignment: u64) -> Result<u64, Failure> {
+/// Finds a place for all segments, and gives by how much it moves them.
+fn reserve(injection: &mut Injection<'_>, elf: &Elf) -> Result<u64, Failure> {
     let (first, last) = elf.span();
-    let slack = if alignment > PAGE { alignment } else { 0 };
-    let length = last - first + slack;
-    let place = map_memory(injection, 0, length, 0, MAP_NO_RESERVE)?;
-    let aligned = place.checked_add(alignment - 1).ok_or(Errno::NOMEM)? & !(alignment - 1);
-    Ok(aligned.wrapping_sub(first & !(alignment - 1)))
+    match elf.position {
+        Position::Fixed => {
+            let flags = MAP_NO_RESERVE | MAP_FIXED_NO_REPLACE;
+            map_memory(injection, first, last - first, 0, flags).map(|_| 0)
+        }
+        Position::Anywhere { alignment } => {
+            let first = first & !(alignment - 1);
+            let slack = if alignment > PAGE { alignment } else { 0 };
+            let place = map_memory(injection, 0, last - first + slack, 0, MAP_NO_RESERVE)?;
+            let aligned = place.checked_add(alignment - 1).ok_or(Errno::NOMEM)? & !(alignment - 1);
+            Ok(aligned.wrapping_sub(first))
+        }
+    }
 }
 
 fn map_load(
     injection: &mut Injection<'_>,
     load: &Load,
     position: u64,
-    fixed: u64,
     descriptor: u64,
 ) -> Result<(), Failure> {
     let address = position.wrapping_add(load.address);
@@ -143,7 +147,7 @@ fn map_load(
     let mut mapped = down(address);
     if load.in_file > 0 {
         let length = up(load.in_file + within);
-        let flags = MAP_PRIVATE | fixed;
+        let flags = MAP_PRIVATE | MAP_FIXED;
         let arguments = [mapped, length, load.protection, flags, descriptor, load.offset - within];
         injection.call(number::MMAP, arguments)?;
         mapped += length;
@@ -161,7 +165,7 @@ fn map_load(
     }
     let end = up(address + load.in_memory);
     if end > mapped {
-        map_memory(injection, mapped, end - mapped, load.protection, fixed)?;
+        map_memory(injection, mapped, end - mapped, load.protection, MAP_FIXED)?;
     }
     Ok(())
 }
