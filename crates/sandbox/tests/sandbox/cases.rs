@@ -68,7 +68,7 @@ pub(crate) fn shared() -> Vec<(&'static str, Case)> {
     cases
 }
 
-pub(crate) fn processes_of_the_builder_are_out_of_reach(fixture: &Fixture) {
+fn processes_of_the_builder_are_out_of_reach(fixture: &Fixture) {
     assert_eq!(
         fixture.stdout("test -d /proc/$$ && readlink /proc/self/exe; hostname"),
         "/bin/busybox\nbox\n"
@@ -82,14 +82,14 @@ pub(crate) fn processes_of_the_builder_are_out_of_reach(fixture: &Fixture) {
     assert_eq!(done.stdout, "denied\n");
 }
 
-pub(crate) fn orphans_are_reaped_while_the_command_runs(fixture: &Fixture) {
+fn orphans_are_reaped_while_the_command_runs(fixture: &Fixture) {
     // Each inner shell loses its parent and ends; whoever inherits it must take leave of it.
     let script = "for i in 1 2 3; do (true & echo $! >> /orphans); done; \
                   while read pid; do while [ -d /proc/$pid ]; do :; done; done < /orphans; echo gone";
     assert_eq!(fixture.stdout(script), "gone\n");
 }
 
-pub(crate) fn a_masked_proc_is_passed_on_with_its_masks(fixture: &Fixture) {
+fn a_masked_proc_is_passed_on_with_its_masks(fixture: &Fixture) {
     let seen = fixture.stdout(
         "readlink /proc/self/exe; ls /proc/fs | wc -l; cat /proc/keys; echo x > /dev/stdout",
     );
@@ -125,7 +125,7 @@ pub(crate) fn outputs_come_apart_and_whole(fixture: &Fixture) {
     assert!(long == expected, "{} bytes", long.len());
 }
 
-pub(crate) fn output_arrives_while_the_command_runs(fixture: &Fixture) {
+fn output_arrives_while_the_command_runs(fixture: &Fixture) {
     // The command ends only after what it printed has been seen: the callback opens the fifo.
     let (path, mount) = fixture.fifo();
     let mut command = fixture.script("echo first; echo $(cat /run/fifo)");
@@ -196,14 +196,14 @@ pub(crate) fn programs_that_cannot_start_say_why(fixture: &Fixture) {
     assert_eq!(fixture.run(&fixture.command(&[])).result, Err(RunError::NoProgram));
 }
 
-pub(crate) fn root_has_dockers_capabilities(fixture: &Fixture) {
+fn root_has_dockers_capabilities(fixture: &Fixture) {
     let status = fixture.stdout("grep -E '^(Cap|NoNewPrivs)' /proc/self/status");
     let expected = "CapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\nCapEff:\t00000000a80425fb\n\
                     CapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\n";
     assert_eq!(status, expected);
 }
 
-pub(crate) fn another_user_has_no_capabilities(fixture: &Fixture) {
+fn another_user_has_no_capabilities(fixture: &Fixture) {
     let mut command = fixture.script("id -u; id -g; id -G; grep CapEff /proc/self/status");
     command.user = User { uid: 33, gid: 34, groups: vec![35, 34] };
     let done = fixture.run(&command);
@@ -215,7 +215,7 @@ pub(crate) fn another_user_has_no_capabilities(fixture: &Fixture) {
     }
 }
 
-pub(crate) fn processes_see_only_themselves(fixture: &Fixture) {
+fn processes_see_only_themselves(fixture: &Fixture) {
     let seen = fixture.stdout("echo $$; ls -d /proc/[0-9]* | wc -l; hostname");
     // Init, the shell, `ls` and `wc`; the shell is the first after init.
     assert_eq!(seen, "2\n4\nbox\n");
@@ -224,7 +224,7 @@ pub(crate) fn processes_see_only_themselves(fixture: &Fixture) {
     assert_eq!(done.stdout, "denied\n");
 }
 
-pub(crate) fn host_files_are_out_of_sight(fixture: &Fixture) {
+fn host_files_are_out_of_sight(fixture: &Fixture) {
     assert_eq!(fixture.stdout("ls -a / | head -99"), ".\n..\nbin\ndev\netc\nproc\nsys\n");
     let host = fixture.directory.path().display();
     let mounts = fixture.stdout("cat /proc/self/mountinfo");
@@ -232,7 +232,7 @@ pub(crate) fn host_files_are_out_of_sight(fixture: &Fixture) {
     assert_eq!(fixture.stdout("cd /; cd ../../..; ls /proc/1/cwd 2>&1 | wc -l"), "1\n");
 }
 
-pub(crate) fn devices_are_the_usual_ones(fixture: &Fixture) {
+fn devices_are_the_usual_ones(fixture: &Fixture) {
     let listing = fixture.stdout("ls /dev; echo; ls /dev/pts; ls /dev/shm; ls /dev/mqueue");
     let expected = "core\nfd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\n\
                     urandom\nzero\n\nptmx\n";
@@ -242,7 +242,7 @@ pub(crate) fn devices_are_the_usual_ones(fixture: &Fixture) {
     assert_eq!(fixture.stdout(script), "3\n5\ny\n1777\nq\n");
 }
 
-pub(crate) fn proc_and_sys_are_protected(fixture: &Fixture) {
+fn proc_and_sys_are_protected(fixture: &Fixture) {
     assert_eq!(fixture.stdout("cat /proc/keys /proc/timer_list | wc -c; ls /sys/firmware"), "0\n");
     let refused = ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/sys/x"];
     for path in refused {
@@ -265,7 +265,7 @@ pub(crate) fn name_files_are_ours(fixture: &Fixture) {
     assert_eq!(kept, "the image's own");
 }
 
-pub(crate) fn network_none_has_only_loopback(fixture: &Fixture) {
+fn network_none_has_only_loopback(fixture: &Fixture) {
     let script = "cd /sys/class/net; for n in *; do [ -e $n/address ] && echo $n; done; \
                   ip -o addr show dev lo | grep -c 127.0.0.1; cat /proc/net/route | wc -l";
     let mut command = fixture.script(script);
@@ -276,7 +276,7 @@ pub(crate) fn network_none_has_only_loopback(fixture: &Fixture) {
     assert!(done.stdout.starts_with("lo\n") && done.stdout.ends_with(expected), "{done:?}");
 }
 
-pub(crate) fn mounts_are_made_in_order(fixture: &Fixture) {
+fn mounts_are_made_in_order(fixture: &Fixture) {
     let source = fixture.directory.path().join("cache");
     fs::create_dir_all(source.join("sub")).unwrap();
     let file = |target: &[u8]| Mount::File {
@@ -390,7 +390,7 @@ pub(crate) fn cancel_kills_at_once(fixture: &Fixture) {
     assert_eq!(done.result, Err(RunError::Cancelled));
 }
 
-pub(crate) fn endless_output_can_be_cancelled(fixture: &Fixture) {
+fn endless_output_can_be_cancelled(fixture: &Fixture) {
     let cancel = Cancel::new().unwrap();
     let isolation = strata_sandbox::probe::isolation(fixture.entry).unwrap();
     let command = fixture.command(&["cat", "/dev/zero"]);
@@ -398,7 +398,7 @@ pub(crate) fn endless_output_can_be_cancelled(fixture: &Fixture) {
     assert_eq!(result, Err(RunError::Cancelled));
 }
 
-pub(crate) fn death_of_the_builder_kills(fixture: &Fixture) {
+fn death_of_the_builder_kills(fixture: &Fixture) {
     let (path, _) = fixture.fifo();
     let mut victim = fixture.victim("exec 3>/run/fifo; echo ready >&3; sleep 1000");
     let mut fifo = File::open(path).unwrap();
@@ -452,7 +452,7 @@ fn overlay(fixture: &Fixture, lowers: Vec<PathBuf>) -> PathBuf {
     merged
 }
 
-pub(crate) fn overlays_take_many_lowers_with_any_name(fixture: &Fixture) {
+fn overlays_take_many_lowers_with_any_name(fixture: &Fixture) {
     // Together far more than a page of options.
     let lowers: Vec<_> = (0..120)
         .map(|number| {
@@ -471,7 +471,7 @@ pub(crate) fn overlays_take_many_lowers_with_any_name(fixture: &Fixture) {
     assert_eq!((count, top.as_str()), (121, "0"));
 }
 
-pub(crate) fn file_capabilities_read_back_as_they_were_set(fixture: &Fixture) {
+fn file_capabilities_read_back_as_they_were_set(fixture: &Fixture) {
     // Version 2, effective, with CAP_NET_RAW permitted: outside it would show the root's id too.
     let mut value = [0; 20];
     value[..8].copy_from_slice(&[1, 0, 0, 2, 0, 0x20, 0, 0]);
@@ -482,7 +482,7 @@ pub(crate) fn file_capabilities_read_back_as_they_were_set(fixture: &Fixture) {
     assert_eq!(found, Some(value.to_vec()));
 }
 
-pub(crate) fn commands_run_in_an_overlay(fixture: &Fixture) {
+fn commands_run_in_an_overlay(fixture: &Fixture) {
     fs::create_dir(fixture.root.join("old")).unwrap();
     fs::write(fixture.root.join("old/file"), "").unwrap();
     let merged = overlay(fixture, vec![fixture.root.clone()]);

@@ -40,7 +40,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("mounts_without_means_are_refused", mounts_without_means_are_refused),
 ];
 
-pub(crate) fn cancel_kills_everything(fixture: &Fixture) {
+fn cancel_kills_everything(fixture: &Fixture) {
     let cancel = Cancel::new().unwrap();
     let before = fixture.snapshot();
     let command =
@@ -59,14 +59,14 @@ fn processes_in(fixture: &Fixture) -> usize {
     roots.filter(|found| *found == root).count()
 }
 
-pub(crate) fn daemons_are_killed(fixture: &Fixture) {
+fn daemons_are_killed(fixture: &Fixture) {
     let script = "(setsid sh -c 'trap \"\" TERM HUP; sleep 1000 & sleep 1000' &) ; \
                   (setsid setsid sleep 1000 &); echo started";
     assert_eq!(fixture.stdout(script), "started\n");
     assert_eq!(processes_in(fixture), 0);
 }
 
-pub(crate) fn a_command_that_kills_its_parent_fails(fixture: &Fixture) {
+fn a_command_that_kills_its_parent_fails(fixture: &Fixture) {
     let before = fixture.snapshot();
     let done = fixture.run(&fixture.script("setsid sleep 1000 & kill -9 $PPID; sleep 1000"));
     let error = done.result.unwrap_err();
@@ -87,7 +87,7 @@ pub(crate) fn devices_are_there_and_gone(fixture: &Fixture) {
     assert_eq!(fixture.snapshot(), before);
 }
 
-pub(crate) fn users_are_real(fixture: &Fixture) {
+fn users_are_real(fixture: &Fixture) {
     let mut command =
         fixture.script("id -u; id -g; id -G; chown 0:0 /bin/sh 2>/dev/null || echo no");
     command.user = User { uid: 33, gid: 34, groups: vec![35, 34] };
@@ -102,7 +102,7 @@ pub(crate) fn network_none_refuses_sockets(fixture: &Fixture) {
     assert!(done.stdout.contains("Address family not supported"), "{done:?}");
 }
 
-pub(crate) fn mounts_are_moved_in_and_out(fixture: &Fixture) {
+fn mounts_are_moved_in_and_out(fixture: &Fixture) {
     let outside = |name: &str| fixture.directory.path().join(name);
     fs::create_dir_all(outside("slot/data/sub")).unwrap();
     fs::write(outside("one"), "one file").unwrap();
@@ -145,7 +145,7 @@ pub(crate) fn mounts_are_moved_in_and_out(fixture: &Fixture) {
     assert_eq!(beside, ["one", "root", "slot"]);
 }
 
-pub(crate) fn what_a_command_does_to_a_mount_is_undone(fixture: &Fixture) {
+fn what_a_command_does_to_a_mount_is_undone(fixture: &Fixture) {
     fs::create_dir(fixture.root.join("etc")).unwrap();
     fs::write(fixture.root.join("etc/hosts"), "the image's own").unwrap();
     let before = fixture.snapshot();
@@ -166,7 +166,7 @@ pub(crate) fn what_a_command_does_to_a_mount_is_undone(fixture: &Fixture) {
     }
 }
 
-pub(crate) fn mounts_without_means_are_refused(fixture: &Fixture) {
+fn mounts_without_means_are_refused(fixture: &Fixture) {
     let before = fixture.snapshot();
     let refused = |what: &str| RunError::MountUnsupported {
         isolation: "chroot-supervised".into(),

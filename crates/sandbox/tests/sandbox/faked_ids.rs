@@ -39,7 +39,7 @@ fn run(fixture: &Fixture, script: &str, owners: Vec<Ownership>) -> (String, Vec<
     (done.stdout, done.result.unwrap().owners.unwrap())
 }
 
-pub(crate) fn files_are_given_away(fixture: &Fixture) {
+fn files_are_given_away(fixture: &Fixture) {
     let script = "mkdir /d; echo x > /d/f; ln -s f /d/l; chown 33:34 /d; chown 5 /d/f; chown -h 7:8 /d/l; \
                   stat -c '%u:%g %n' /d /d/f /d/l; chown :9 /d/f; ln /d/f /d/same; mv /d/f /d/moved; \
                   stat -c '%u:%g %n' /d/moved; stat -L -c %u:%g /d/l 2>/dev/null || echo dangling; \
@@ -50,7 +50,7 @@ pub(crate) fn files_are_given_away(fixture: &Fixture) {
     assert_eq!(owners, expected);
 }
 
-pub(crate) fn owners_of_the_base_are_seen(fixture: &Fixture) {
+fn owners_of_the_base_are_seen(fixture: &Fixture) {
     fs::write(fixture.root.join("theirs"), "").unwrap();
     let base = vec![owned("theirs", 33, 34), owned("gone", 1, 1)];
     let script = "stat -c %u:%g /theirs; exec 3</theirs; stat -L -c %u:%g /bin/busybox";
@@ -60,7 +60,7 @@ pub(crate) fn owners_of_the_base_are_seen(fixture: &Fixture) {
 }
 
 /// In an overlay a file of a lower layer gets another inode when it is written, and its owner stays.
-pub(crate) fn owners_survive_a_copy_up(fixture: &Fixture) {
+fn owners_survive_a_copy_up(fixture: &Fixture) {
     let at = |name: &str| fixture.directory.path().join(name);
     for name in ["lower/dir/sub", "upper", "work"] {
         fs::create_dir_all(at(name)).unwrap();
@@ -89,14 +89,14 @@ pub(crate) fn owners_survive_a_copy_up(fixture: &Fixture) {
     assert_eq!(done.result.unwrap().owners.unwrap(), expected);
 }
 
-pub(crate) fn write_users(fixture: &Fixture) {
+fn write_users(fixture: &Fixture) {
     fs::create_dir_all(fixture.root.join("etc")).unwrap();
     let users = "root:x:0:0::/:/bin/sh\nann:x:33:34::/:/bin/sh\n";
     fs::write(fixture.root.join("etc/passwd"), users).unwrap();
     fs::write(fixture.root.join("etc/group"), "root:x:0:\nann:x:34:\nmore:x:35:ann\n").unwrap();
 }
 
-pub(crate) fn processes_become_others(fixture: &Fixture) {
+fn processes_become_others(fixture: &Fixture) {
     write_users(fixture);
     let script =
         "id -u; su ann -c 'id -u; id -g; id -G; chown 0 /etc/passwd 2>/dev/null || echo no'; id -u";
@@ -104,7 +104,7 @@ pub(crate) fn processes_become_others(fixture: &Fixture) {
     assert_eq!(stdout, "0\n33\n34\n34 35\nno\n0\n");
 }
 
-pub(crate) fn new_files_belong_to_whoever_made_them(fixture: &Fixture) {
+fn new_files_belong_to_whoever_made_them(fixture: &Fixture) {
     write_users(fixture);
     let script = "mkdir -m 777 /d; su ann -c 'umask 027; cd /d; echo x > f; mkdir dir; ln -s f link; \
                   echo y >> f; ln f hard; mkfifo fifo; stat -c \"%a %u:%g %n\" f dir link fifo'; \
@@ -115,7 +115,7 @@ pub(crate) fn new_files_belong_to_whoever_made_them(fixture: &Fixture) {
     assert_eq!(owners, names.map(|name| owned(name, 33, 34)));
 }
 
-pub(crate) fn directories_pass_their_group_on(fixture: &Fixture) {
+fn directories_pass_their_group_on(fixture: &Fixture) {
     let script = "mkdir /d; chown 0:50 /d; chmod 2775 /d; echo x > /d/f; mkdir /d/sub; echo x > /d/sub/f; \
                   stat -c '%a %u:%g' /d/f /d/sub /d/sub/f";
     let (stdout, mut owners) = run(fixture, script, Vec::new());
@@ -127,7 +127,7 @@ pub(crate) fn directories_pass_their_group_on(fixture: &Fixture) {
     assert_eq!(owners, ["d", "d/f", "d/sub", "d/sub/f"].map(|name| owned(name, 0, 50)));
 }
 
-pub(crate) fn devices_seem_to_be_made(fixture: &Fixture) {
+fn devices_seem_to_be_made(fixture: &Fixture) {
     let script = "mknod -m 620 /null c 1 3; mknod /disk b 8 1; stat -c '%F %a %t:%T' /null /disk; chown 0:6 /disk";
     let (stdout, owners) = run(fixture, script, Vec::new());
     assert_eq!(stdout, "character special file 620 1:3\nblock special file 644 8:1\n");
@@ -144,7 +144,7 @@ pub(crate) fn devices_seem_to_be_made(fixture: &Fixture) {
     assert_eq!(run(fixture, "stat -c %F /null", owners).0, "character special file\n");
 }
 
-pub(crate) fn a_deleted_file_leaves_no_owner(fixture: &Fixture) {
+fn a_deleted_file_leaves_no_owner(fixture: &Fixture) {
     let script = "n=0; while test $n -lt 50; do echo x > /f$n; chown 33 /f$n; n=$((n+1)); done; rm /f*; \
                   sleep 0.02; n=0; while test $n -lt 50; do echo y > /g$n; n=$((n+1)); done; \
                   stat -c %u /g* | grep -vc '^0$' || true";
@@ -152,7 +152,7 @@ pub(crate) fn a_deleted_file_leaves_no_owner(fixture: &Fixture) {
     assert_eq!((stdout.as_str(), owners), ("0\n", Vec::new()));
 }
 
-pub(crate) fn a_command_of_another_user_is_that_user(fixture: &Fixture) {
+fn a_command_of_another_user_is_that_user(fixture: &Fixture) {
     fs::create_dir(fixture.root.join("home")).unwrap();
     let script = "id -u; id -G; echo x > /home/f; stat -c %u:%g /home/f; echo x > /dev/stdout";
     let mut command = faked(fixture, script, vec![owned("home", 33, 34)]);
@@ -163,7 +163,7 @@ pub(crate) fn a_command_of_another_user_is_that_user(fixture: &Fixture) {
     assert_eq!(owners, [owned("home", 33, 34), owned("home/f", 33, 34)]);
 }
 
-pub(crate) fn children_keep_what_they_were_born_with(fixture: &Fixture) {
+fn children_keep_what_they_were_born_with(fixture: &Fixture) {
     write_users(fixture);
     // The inner shells end before the last one asks who it is.
     let script = "mkfifo /go; su ann -c '( (read x < /go; id -u > /who) & ) & exit 0'; \
@@ -172,7 +172,7 @@ pub(crate) fn children_keep_what_they_were_born_with(fixture: &Fixture) {
     assert_eq!(stdout, "33\n0\n");
 }
 
-pub(crate) fn a_killed_supervisor_ends_the_run(fixture: &Fixture) {
+fn a_killed_supervisor_ends_the_run(fixture: &Fixture) {
     // Only its builder can reach it: it is not in the command's pid namespace.
     let command =
         faked(fixture, "echo ready; while true; do stat /bin/sh > /dev/null; done", Vec::new());

@@ -23,7 +23,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("a_supervisor_that_is_killed_ends_the_run", a_supervisor_that_is_killed_ends_the_run),
 ];
 
-pub(crate) fn own_process_is_there(fixture: &Fixture) {
+fn own_process_is_there(fixture: &Fixture) {
     let cases = [
         ("readlink /proc/self/exe", "/bin/busybox\n"),
         ("readlink /proc/self/root", "/\n"),
@@ -55,7 +55,7 @@ pub(crate) fn own_process_is_there(fixture: &Fixture) {
     }
 }
 
-pub(crate) fn own_processes_are_there_and_no_others(fixture: &Fixture) {
+fn own_processes_are_there_and_no_others(fixture: &Fixture) {
     let script = "sleep 100 & grep -c Tgid /proc/$!/status; kill $!; \
                   (setsid sleep 7 & echo $! > /orphan); grep -c Tgid /proc/$(cat /orphan)/status; \
                   ls /proc | grep -c \"^$(cat /orphan)$\"; rm /orphan; \
@@ -64,7 +64,7 @@ pub(crate) fn own_processes_are_there_and_no_others(fixture: &Fixture) {
     assert_eq!(fixture.run(&fixture.script(script)).stdout, "1\n1\n1\n0\n");
 }
 
-pub(crate) fn global_files_are_there_to_read(fixture: &Fixture) {
+fn global_files_are_there_to_read(fixture: &Fixture) {
     let script = "for name in cpuinfo meminfo filesystems uptime stat loadavg version net/dev \
                   sys/kernel/ostype sys/kernel/random/uuid; do \
                   test -n \"$(head -c 1 /proc/$name)\" || echo missing $name; done; \
@@ -76,12 +76,12 @@ pub(crate) fn global_files_are_there_to_read(fixture: &Fixture) {
     assert!(done.stderr.contains("No such file"), "{done:?}");
 }
 
-pub(crate) fn relative_paths_in_proc_work(fixture: &Fixture) {
+fn relative_paths_in_proc_work(fixture: &Fixture) {
     let script = "cd /proc && head -c 8 meminfo; echo; cat self/comm; cat ../etc/hostname";
     assert_eq!(fixture.stdout(script), "MemTotal\ncat\nbox\n");
 }
 
-pub(crate) fn descriptors_have_names(fixture: &Fixture) {
+fn descriptors_have_names(fixture: &Fixture) {
     fs::write(fixture.root.join("words"), "words\n").unwrap();
     let cases = [
         ("echo out > /dev/stdout; echo more >> /dev/stdout", "out\nmore\n"),
@@ -101,7 +101,7 @@ pub(crate) fn descriptors_have_names(fixture: &Fixture) {
     }
 }
 
-pub(crate) fn terminals_can_be_made(fixture: &Fixture) {
+fn terminals_can_be_made(fixture: &Fixture) {
     fs::copy("/proc/self/exe", fixture.root.join("bin/terminal")).unwrap();
     let script = format!("terminal {MAKE_A_TERMINAL}");
     assert_eq!(fixture.stdout(&script), "hello\n");
@@ -126,7 +126,7 @@ pub(crate) fn make_a_terminal() {
     print!("{}", String::from_utf8_lossy(&line[..length]));
 }
 
-pub(crate) fn another_user_is_served_as_itself(fixture: &Fixture) {
+fn another_user_is_served_as_itself(fixture: &Fixture) {
     let mut command = fixture.script(
         "grep ^Uid /proc/self/status; readlink /proc/self/exe; echo x > /dev/stdout; \
          ls /proc/self/fd | head -n 2; cat /proc/self/environ > /dev/null && echo mine; \
@@ -143,7 +143,7 @@ pub(crate) fn another_user_is_served_as_itself(fixture: &Fixture) {
     assert!(done.stderr.contains("Permission denied"), "{done:?}");
 }
 
-pub(crate) fn links_of_proc_do_not_lead_out(fixture: &Fixture) {
+fn links_of_proc_do_not_lead_out(fixture: &Fixture) {
     let outside = fixture.directory.path().join("outside");
     fs::write(&outside, "outside").unwrap();
     let path = outside.display();
@@ -167,7 +167,7 @@ pub(crate) fn links_of_proc_do_not_lead_out(fixture: &Fixture) {
 
 /// Ends when every open of a path that changes all the time has been answered, and no answer was a
 /// file of the host. The program is one of this machine's, and tells what it got.
-pub(crate) fn changing_arguments_lead_nowhere(fixture: &Fixture) {
+fn changing_arguments_lead_nowhere(fixture: &Fixture) {
     // Two shells change a link that the path goes through; the supervisor goes by its own reading.
     let outside = fixture.directory.path().join("outside");
     fs::write(&outside, "outside").unwrap();
@@ -180,7 +180,7 @@ pub(crate) fn changing_arguments_lead_nowhere(fixture: &Fixture) {
     assert_eq!(fixture.run(&fixture.script(&script)).stdout, "0\n");
 }
 
-pub(crate) fn a_supervisor_that_is_killed_ends_the_run(fixture: &Fixture) {
+fn a_supervisor_that_is_killed_ends_the_run(fixture: &Fixture) {
     let before = fixture.snapshot();
     let script = "kill -9 $PPID; while true; do cat /proc/uptime; done > /dev/null 2>&1";
     let done = fixture.run(&fixture.script(script));
