@@ -280,6 +280,7 @@ def main():
         growth = rows.grow(chosen, registry, builders[0])
     finally:
         registry.close()
+        rows.remove_left(chosen.work)
     chosen.page.write_text(page(limits, floor, figures, growth, chosen.runs))
     if chosen.json:
         everything = {"limits": dataclasses.asdict(limits), "floors": floor, "rows": figures, "growth": growth}

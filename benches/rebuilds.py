@@ -10,10 +10,9 @@ has changed. Both push. Needs what side_by_side.py needs.
 import argparse
 import os
 import pathlib
-import shutil
 import tempfile
 
-from side_by_side import CASES, Buildah, Registry, Strata, builds, push_bases, report
+from side_by_side import CASES, Buildah, Registry, Strata, builds, push_bases, put_away, remove_left, report
 
 
 class CachedStrata(Strata):
@@ -56,7 +55,7 @@ def rebuild(chosen, registry, builders):
                     tag = f"{registry.host}/{key}-{builder.name}:{turn}"
                     rows[row].setdefault(builder.name, []).extend(builds(chosen, builder, context, tag, key, 1))
             report(f"{title}, {row}", rows[row])
-        shutil.rmtree(context)
+        put_away(chosen.work, context)
 
 
 def main():
@@ -75,6 +74,7 @@ def main():
         rebuild(chosen, registry, [CachedStrata(os.path.abspath(chosen.strata)), CachedBuildah(chosen.peer)])
     finally:
         registry.close()
+        remove_left(chosen.work)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rootfs", &["layer", "oci", "sys", "tree"]),
     ("sandbox", &["sys"]),
     ("registry", &["oci"]),
+    // `registry` for its connections, and for the ports that its credentials come through. Apart from it, as a program
+    // without clouds is to be had, and as the library for object stores is none of the protocol's business.
+    ("cloud", &["registry"]),
     ("store", &["oci"]),
     // `agent` for the socket of each ssh mount.
     // `sys` for `Root` alone: files of unpacked layers are opened through it, like every path of an image.
@@ -47,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "agent",
             "build",
+            "cloud",
             "context",
             "dockerfile",
             "layer",

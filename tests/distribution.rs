@@ -49,10 +49,18 @@ impl DockerRegistry {
 
     /// Starts it with a Debian root as `debian:minbase`, which strata had no part in making.
     pub(crate) fn start_with_debian() -> Result<Self> {
+        Self::start_with(&debian_storage("minbase", "ca-certificates")?)
+    }
+
+    /// Starts one that has a Debian root with these packages besides, as `debian:NAME`.
+    pub(crate) fn start_with_packages(name: &str, packages: &str) -> Result<Self> {
+        Self::start_with(&debian_storage(name, packages)?)
+    }
+
+    fn start_with(data: &Path) -> Result<Self> {
         let storage = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let debian = debian_storage()?;
         // Blobs are never written to again, so that links are as good as copies.
-        output(Command::new("cp").arg("-al").arg(debian).arg(storage.path().join("data")));
+        output(Command::new("cp").arg("-al").arg(data).arg(storage.path().join("data")));
         let listening = spawn(storage.path())?;
         Ok(Self { listening, storage, taken: 0 })
     }
@@ -123,11 +131,11 @@ pub(crate) fn spawn_with(directory: &Path, http: &str) -> Result<Listening> {
     Ok(Listening { child, address })
 }
 
-/// The storage of a registry that holds the Debian root; made once for each target directory.
-fn debian_storage() -> Result<PathBuf> {
+/// The storage of a registry that holds a Debian root with some packages; made once for each target directory.
+fn debian_storage(name: &str, packages: &str) -> Result<PathBuf> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let storage = directory.join("debian-minbase");
-    let lock = File::create(directory.join("debian-minbase.lock"))?;
+    let storage = directory.join(format!("debian-{name}"));
+    let lock = File::create(directory.join(format!("debian-{name}.lock")))?;
     lock.lock()?;
     if !storage.exists() {
         let work = TempDir::new_in(directory)?;
@@ -137,7 +145,12 @@ fn debian_storage() -> Result<PathBuf> {
         let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         output(
             Command::new("mmdebstrap")
-                .args(["--quiet", "--variant=minbase", "--include=ca-certificates", "bookworm"])
+                .args([
+                    "--quiet",
+                    "--variant=minbase",
+                    &format!("--include={packages}"),
+                    "bookworm",
+                ])
                 .arg(&archive),
         );
         output(Command::new("umoci").args(["init", "--layout"]).arg(&layout));
@@ -147,7 +160,7 @@ fn debian_storage() -> Result<PathBuf> {
         let listening = spawn(work.path())?;
         let pushed = Command::new("skopeo")
             .args(["copy", "--quiet", "--dest-tls-verify=false", &format!("oci:{image}")])
-            .arg(format!("docker://{}/debian:minbase", listening.address))
+            .arg(format!("docker://{}/debian:{name}", listening.address))
             .output()?;
         drop(listening);
         anyhow::ensure!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));

@@ -88,24 +88,3 @@ fn option_that_is_not_needed_says_why() -> Result<()> {
     ensure!(quiet.is_empty(), "{quiet}");
     Ok(())
 }
-
-#[test]
-fn what_is_not_built_is_named() -> Result<()> {
-    let scene = Scene::new()?;
-    for (arguments, expected) in [
-        (
-            &["--push-ignore-immutable-tag-errors"][..],
-            "`--push-ignore-immutable-tag-errors` is not built yet",
-        ),
-        (&["--credential-helpers=ecr"], "`--credential-helpers ecr`: it is not built in yet"),
-    ] {
-        let ran = scene.executor(&[&scene.usual()[..], &words(arguments)].concat())?;
-        ensure!(ran.code == Some(1) && ran.stderr.contains(expected), "{expected}: {ran:#?}");
-        ensure!(scene.registry.take_log().is_empty(), "{expected}");
-    }
-    Ok(())
-}
-
-fn words(arguments: &[&str]) -> Vec<String> {
-    arguments.iter().map(|&word| word.to_owned()).collect()
-}

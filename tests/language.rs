@@ -5,4 +5,5 @@ mod archives;
 mod caches;
 mod copying;
 mod elsewhere;
+mod git_by_ssh;
 mod mounts;

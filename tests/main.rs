@@ -4,6 +4,8 @@ mod architecture;
 mod bad_input;
 mod bad_registry;
 mod caching;
+#[cfg(feature = "cloud")]
+mod cloud;
 mod container;
 mod credentials;
 mod debian;

@@ -120,6 +120,52 @@ fn layers_are_sent_while_the_next_command_runs() -> Result<()> {
     Ok(())
 }
 
+/// A layer takes longer to seal than the next command takes to start; whatever that command comes to, the layer is kept.
+#[test]
+fn layer_is_sealed_while_the_next_command_runs() -> Result<()> {
+    if !require(RUN_NEEDS) {
+        return Ok(());
+    }
+    for (command, ends_well) in [("cat /large > /copied", true), ("exit 3", false)] {
+        let dockerfile = format!(
+            "FROM shell\nRUN head -c 60000000 /dev/urandom > /large\nRUN {command}\nRUN rm /large\n"
+        );
+        let environment = with_shell(Person::all()[0], &dockerfile)?;
+        let build = || environment.run(["build", "--progress", "json", "."]);
+        let events = |ran: &strata_testkit::Ran| -> Result<Vec<(String, u64)>> {
+            let lines = ran.stdout.lines().map(serde_json::from_str);
+            let lines: Vec<Value> = lines.collect::<Result<_, _>>()?;
+            let name = |line: &Value| {
+                (
+                    line["event"].as_str().unwrap_or_default().to_owned(),
+                    line["step"].as_u64().unwrap_or(0),
+                )
+            };
+            Ok(lines.iter().map(name).collect())
+        };
+        let ran = build()?;
+        assert_eq!(ran.code == Some(0), ends_well, "{ran:#?}");
+        let told = events(&ran)?;
+        let steps: Vec<u64> = told
+            .iter()
+            .filter(|(event, _)| event == "step_started")
+            .map(|(_, step)| *step)
+            .collect();
+        let [.., first, second] = steps[..steps.len() - usize::from(ends_well)] else {
+            anyhow::bail!("{told:?}");
+        };
+        let place = |event: &str, step: u64| {
+            told.iter()
+                .position(|one| *one == (event.to_owned(), step))
+                .with_context(|| format!("{event} {step} in {told:?}"))
+        };
+        assert!(place("step_started", second)? < place("layer_sealed", first)?, "{told:?}");
+        let again = events(&build()?)?;
+        assert!(again.contains(&("step_cached".to_owned(), first)), "{again:?}");
+    }
+    Ok(())
+}
+
 /// Runs a command and says on standard error how much memory it and what it started had at most, in KiB.
 const MEASURE: &str = "\
 import resource, subprocess, sys

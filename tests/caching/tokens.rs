@@ -11,9 +11,13 @@ use crate::requirement::NOTHING;
 /// Where the token ends → the cache is written and read as if it had not.
 #[test]
 fn cache_outlives_its_tokens() -> Result<()> {
-    for (method, part) in
-        [("GET", "/cache/manifests/"), ("GET", "/cache/blobs/"), ("PUT", "/cache/manifests/")]
-    {
+    for (method, part) in [
+        ("GET", "/cache/manifests/"),
+        ("GET", "/cache/blobs/"),
+        // Several of these are sent at once.
+        ("POST", "/cache/blobs/uploads/"),
+        ("PUT", "/cache/manifests/"),
+    ] {
         let registry = TestRegistry::start_with(Access::bearer());
         let environment = login(TestEnvironment::new(STRATA)?, &registry);
         environment.write("Dockerfile", "FROM scratch\nCOPY file /file\n")?;
@@ -33,7 +37,9 @@ fn cache_outlives_its_tokens() -> Result<()> {
         let refused = log.iter().filter(|line| {
             line.starts_with(method) && line.contains(part) && line.ends_with(" 401")
         });
-        ensure!(refused.count() == 1, "{method} {part}: {log:#?}");
+        // Whoever had the same token is refused as well.
+        let count = refused.count();
+        ensure!(count == 1 || (count > 1 && method == "POST"), "{method} {part}: {log:#?}");
         if method == "GET" {
             assert_eq!((faulty.ran, faulty.cached.len()), (Vec::new(), 1), "{part}");
             assert_eq!(faulty.warnings, NOTHING, "{part}");

@@ -1,19 +1,8 @@
-# What real Dockerfiles do, one check after another; each says how it went, and none ends the others.
+# What real Dockerfiles do, one check after another, as check.sh has them.
 # PACKAGE_HOST is where this root's packages come from.
 export DEBIAN_FRONTEND=noninteractive
 mkdir -p /srv/checks
 cd /srv/checks
-
-check() {
-    name=$1
-    # Not in a condition: `set -e` would not count in there.
-    (set -e; eval "$2") > log 2>&1 < /dev/null
-    if [ $? -eq 0 ]; then
-        echo "CHECKED|$name|works|"
-    else
-        echo "CHECKED|$name|fails|$(grep -v '^ *$' log | tail -n 1 | cut -c 1-150 | tr '|' '/')"
-    fi
-}
 
 check 'apt-get update, apt-get install' '
     apt-get update -qq

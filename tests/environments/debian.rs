@@ -32,7 +32,13 @@ const NEEDS: &[Need] = &[
     Need::Program("mmdebstrap"),
 ];
 
+const CHECK: &str = include_str!("check.sh");
 const CHECKS: &str = include_str!("checks.sh");
+const LANGUAGES: &str = include_str!("languages.sh");
+
+/// What the root for the languages has.
+const LANGUAGE_PACKAGES: &str =
+    "ca-certificates,default-jre-headless,gcc-multilib,golang-go,musl-tools,nodejs,npm";
 
 /// How a line of a check begins.
 const CHECKED: &str = "CHECKED|";
@@ -41,14 +47,22 @@ const DOCKERFILE: &str = "\
 ARG BASE
 FROM ${BASE}
 ARG PACKAGE_HOST
-RUN --mount=type=bind,target=/context bash /context/checks.sh
+RUN --mount=type=bind,target=/context . /context/check.sh; . /context/checks.sh
 RUN test -e /srv/checks/first
 ";
 
-/// What comes out the same wherever it is built.
+const WITH_LANGUAGES: &str = "\
+ARG BASE
+FROM ${BASE}
+RUN --mount=type=bind,target=/context . /context/check.sh; . /context/languages.sh
+";
+
+/// What comes out the same wherever and whenever it is built.
 const ALIKE: &str = "\
 ARG BASE
 FROM ${BASE}
+# The day of a password's last change is what useradd thinks today is.
+ARG SOURCE_DATE_EPOCH
 RUN useradd --create-home --uid 1500 one && mkdir /srv/d && for id in 1 33 1000 60000; do \\
     echo $id > /srv/d/$id; chown $id:one /srv/d/$id; done; ln /srv/d/1 /srv/d/linked; chmod 4755 /srv/d/33
 RUN rm -r /usr/share/doc && mkdir /usr/share/doc && mv /etc/skel /etc/other && mkfifo /srv/pipe && chmod 600 /srv/pipe
@@ -64,7 +78,7 @@ struct Column {
     environment: Environment,
     /// Of each check, and why it failed.
     checks: BTreeMap<String, Option<String>>,
-    /// Why there is no image.
+    /// Why there are not all images.
     failure: Option<String>,
     /// The diff ids of what must be alike, or why there are none.
     alike: Result<Vec<String>, String>,
@@ -77,7 +91,9 @@ fn build(
     layout: &str,
 ) -> Result<Result<String, String>> {
     container.write("Dockerfile", dockerfile)?;
+    container.write("check.sh", CHECK)?;
     container.write("checks.sh", CHECKS)?;
+    container.write("languages.sh", LANGUAGES)?;
     container.give_away()?;
     let host = package_host().context("there is a network")?;
     let mut arguments: Vec<String> =
@@ -115,18 +131,21 @@ fn checks(said: &str) -> BTreeMap<String, Option<String>> {
     said.lines().filter_map(check).collect()
 }
 
-fn column(environment: Environment, base: &str) -> Result<Column> {
+fn column(environment: Environment, base: &str, languages: &str) -> Result<Column> {
     let container = Container::new(environment, Net::Machine)?;
     container.give_away()?;
     let before = container.written()?;
-    let built = build(&container, base, DOCKERFILE, "checks")?;
+    let built = [
+        build(&container, base, DOCKERFILE, "checks")?,
+        build(&container, languages, WITH_LANGUAGES, "languages")?,
+    ];
     let alike = build(&container, base, ALIKE, "alike")?
         .map_err(|said| reason(&said))
         .and_then(|_| diff_ids(&container.layout("alike")).map_err(|error| error.to_string()));
     assert_eq!(container.written()?, before, "{}: the container changed", environment.name);
-    let (Ok(said) | Err(said)) = &built;
-    let failure = built.as_ref().err().map(|said| reason(said));
-    Ok(Column { environment, checks: checks(said), failure, alike })
+    let failure = built.iter().find_map(|built| built.as_ref().err()).map(|said| reason(said));
+    let checks = built.iter().flat_map(|(Ok(said) | Err(said))| checks(said)).collect();
+    Ok(Column { environment, checks, failure, alike })
 }
 
 /// What `doctor` would take.
@@ -139,7 +158,7 @@ fn chosen(environment: Environment) -> Result<Option<String>> {
 
 fn names() -> Vec<&'static str> {
     let line = |line: &'static str| line.strip_prefix("check '")?.split('\'').next();
-    CHECKS.lines().filter_map(line).collect()
+    CHECKS.lines().chain(LANGUAGES.lines()).filter_map(line).collect()
 }
 
 /// Reasons, each with a number.
@@ -241,6 +260,8 @@ fn debian_images_in_every_environment() -> Result<()> {
     }
     let registry = DockerRegistry::start_with_debian()?;
     let base = registry.reference("debian:minbase");
+    let with_languages = DockerRegistry::start_with_packages("languages", LANGUAGE_PACKAGES)?;
+    let languages = with_languages.reference("debian:languages");
     let chosen = ENVIRONMENTS
         .into_iter()
         .map(|environment| Ok((environment, chosen(environment)?)))
@@ -252,7 +273,7 @@ fn debian_images_in_every_environment() -> Result<()> {
     };
     let built = chosen.iter().filter(|(one, chosen)| chosen.is_some() && is_wanted(one));
     for (environment, _) in built {
-        columns.push(column(*environment, &base).with_context(|| environment.name)?);
+        columns.push(column(*environment, &base, &languages).with_context(|| environment.name)?);
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
         fs::write(directory.join("environments.md"), page(&chosen, &columns)?)?;
     }

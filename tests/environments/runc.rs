@@ -196,7 +196,16 @@ impl Container {
         for directory in ["lower", "upper"] {
             give(&self.at(directory), self.environment.outside(0), self.environment.outside(0))?;
         }
-        give(&self.volume(), self.environment.outside(uid), self.environment.outside(gid))
+        let (uid, gid) = (self.environment.outside(uid), self.environment.outside(gid));
+        lchown(self.volume(), Some(uid), Some(gid))?;
+        for entry in self.volume().read_dir()? {
+            let entry = entry?;
+            // Owners in the builder's state are those of images.
+            if !entry.file_name().as_encoded_bytes().starts_with(b".strata-") {
+                give(&entry.path(), uid, gid)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a command that starts a container.

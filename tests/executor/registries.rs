@@ -1,6 +1,7 @@
 //! How registries are reached.
 
 use anyhow::{Result, ensure};
+use serde_json::json;
 use strata_testkit::{Fault, TestImage, TestRegistry};
 
 use super::Row;
@@ -140,8 +141,22 @@ fn retries(scene: &Scene) -> Result<()> {
 }
 
 fn immutable_tags(scene: &Scene) -> Result<()> {
-    scene.fail(&["--push-ignore-immutable-tag-errors"])?;
-    scene.build(&["--push-ignore-immutable-tag-errors=false"]).map(drop)
+    let words = "The image tag '1' already exists in the 'team/app' repository and cannot be overwritten because the repository is immutable.";
+    let body = json!({"errors": [{"code": "TAG_INVALID", "message": words}]}).to_string();
+    scene.registry.add_fault(Fault::answer(400, &[], &body).on("PUT", "/manifests/1"));
+    let said = scene.fail(&[])?;
+    ensure!(said.contains(words), "{said}");
+    let more =
+        ["--push-ignore-immutable-tag-errors", "-d", &scene.registry.reference("team/app:2")];
+    let said = scene.build(&more)?.stderr;
+    let kept = format!("`{}` is immutable: it stays what it was", scene.destination());
+    ensure!(said.contains(&kept), "{said}");
+    ensure!(scene.manifest("1").is_err() && scene.manifest("2").is_ok(), "the other tag is put");
+    scene.registry.add_fault(Fault::status(403).on("PUT", "/manifests/3"));
+    let third = scene.registry.reference("team/app:3");
+    let said = scene.fail(&["--push-ignore-immutable-tag-errors", "-d", &third])?;
+    ensure!(said.contains("denied"), "{said}");
+    Ok(())
 }
 
 fn permission_check(scene: &Scene) -> Result<()> {
@@ -162,10 +177,9 @@ fn permission_check(scene: &Scene) -> Result<()> {
 }
 
 fn credential_helpers(scene: &Scene) -> Result<()> {
-    scene.build(&["--credential-helpers=env,gitlab", "--credential-helpers="])?;
-    for name in ["ecr", "gcr"] {
-        let said = scene.fail(&["--credential-helpers", name])?;
-        ensure!(said.contains(&format!("`--credential-helpers {name}`")), "{said}");
-    }
+    scene.build(&["--credential-helpers=env,gitlab,google", "--credential-helpers="])?;
+    scene.build(&["--credential-helpers=ecr", "--credential-helpers=acr"])?;
+    let said = scene.fail(&["--credential-helpers", "gcr"])?;
+    ensure!(said.contains("`--credential-helpers gcr`: it is one of"), "{said}");
     Ok(())
 }

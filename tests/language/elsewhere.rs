@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -84,10 +84,18 @@ fn read_all(root: &Path, prefix: &str, into: &mut BTreeMap<String, Vec<u8>>) -> 
     Ok(())
 }
 
-/// A repository as a plain web server has it: a file `top`, an executable `sub/run`, a Dockerfile in `sub`.
+/// A repository as a plain web server has it.
 fn repository() -> Result<BTreeMap<String, Vec<u8>>> {
     let place = tempfile::tempdir()?;
-    let work = place.path().join("work");
+    let directory = make_repository(place.path())?;
+    let mut files = BTreeMap::new();
+    read_all(&directory, "/r.git", &mut files)?;
+    Ok(files)
+}
+
+/// Makes a repository of a file `top`, an executable `sub/run` and a Dockerfile in `sub`, and gives its directory.
+pub(super) fn make_repository(place: &Path) -> Result<PathBuf> {
+    let work = place.join("work");
     std::fs::create_dir_all(work.join("sub"))?;
     std::fs::write(work.join("top"), "top")?;
     std::fs::write(work.join("sub/run"), "run")?;
@@ -109,9 +117,7 @@ fn repository() -> Result<BTreeMap<String, Vec<u8>>> {
     git(&["add", "."])?;
     git(&["commit", "-q", "-m", "1"])?;
     git(&["update-server-info"])?;
-    let mut files = BTreeMap::new();
-    read_all(&work.join(".git"), "/r.git", &mut files)?;
-    Ok(files)
+    Ok(work.join(".git"))
 }
 
 fn environment() -> Result<TestEnvironment> {

@@ -20,40 +20,12 @@ use strata_tree::{Change, ChangeSet, Entry, LeafKind, TreePath};
 use crate::blocking::blocking;
 use crate::contents::Contents;
 use crate::keys::{StepRecipe, selected};
-use crate::ports::{Lookup, StepResult};
-use crate::stage::Running;
+use crate::stage::{Running, StageLayer};
 
-/// Finds the result of a step by its content. The recipe is for whoever stores the result otherwise, and explains
-/// nothing: its bytes are empty. There is none if it says no more than the first.
-pub(crate) async fn look_up(
-    running: &Running,
-    step: &Step,
-    definition: &StepRecipe,
-) -> (Option<StepRecipe>, Option<StepResult>) {
-    let Some(recipe) = recipe(running, step, definition.recipe()).await else {
-        return (None, None);
-    };
-    let mut recipe = StepRecipe::new(recipe);
-    // What is told of a miss is told by the definition; this one would only take its place.
-    recipe.bytes.clear();
-    if recipe.key == definition.key {
-        return (None, None);
-    }
-    if step.no_cache {
-        return (Some(recipe), None);
-    }
-    match running.session.ports.cache.lookup(&recipe.key, &recipe.bytes).await {
-        Lookup::Hit(result) => (Some(recipe), Some(*result)),
-        Lookup::Miss { .. } => (Some(recipe), None),
-    }
-}
-
-/// Nothing if some content cannot be told cheaply, or not at all: running the step will say why.
-async fn recipe(running: &Running, step: &Step, definition: &Recipe) -> Option<Recipe> {
+/// What the key of a step is made of, but for the layers below it. Nothing if some content cannot be told cheaply, or
+/// not at all: running the step will say why.
+pub(crate) async fn recipe(running: &Running, step: &Step, definition: &Recipe) -> Option<Recipe> {
     let mut recipe = definition.clone();
-    if recipe.parent.is_some() {
-        recipe.parent = Some(StepKey::of_layers(running.diff_ids()));
-    }
     for ingredient in &mut recipe.ingredients {
         let Ingredient::Content { place, content } = ingredient else { continue };
         if matches!(content, Content::State(_)) {
@@ -64,6 +36,21 @@ async fn recipe(running: &Running, step: &Step, definition: &Recipe) -> Option<R
         }
     }
     Some(recipe)
+}
+
+/// The key of a step that stands on these layers. It explains nothing: its bytes are empty, as what is told of a miss
+/// is told by the definition. There is none if it says no more than the definition.
+pub(crate) fn on(
+    mut recipe: Recipe,
+    below: &[StageLayer],
+    definition: &StepRecipe,
+) -> Option<StepRecipe> {
+    if recipe.parent.is_some() {
+        recipe.parent = Some(StepKey::of_layers(below.iter().map(|layer| &layer.layer.diff_id)));
+    }
+    let mut recipe = StepRecipe::new(recipe);
+    recipe.bytes.clear();
+    (recipe.key != definition.key).then_some(recipe)
 }
 
 async fn source(running: &Running, step: &Step, wanted: &str) -> Option<Content> {

@@ -18,7 +18,7 @@ use strata_tree::{
     Timestamp, Tree, TreePath,
 };
 
-pub use self::source::{contains_wildcards, find_sources, require_below};
+pub use self::source::{contains_wildcards, find_sources, require_below, require_included};
 use self::target::Target;
 use crate::filter::{Filter, FilterState};
 use strata_plan::Chmod;
@@ -63,6 +63,12 @@ pub enum CopyError {
         path: TreePath,
         /// The link on the way.
         link: TreePath,
+    },
+    /// A path that was asked for by name, and left out with all that is in it (`--parents` with `--exclude`).
+    #[error("`{path}` is left out by `--exclude`, with nothing else to copy")]
+    LeftOut {
+        /// The path as it was asked for.
+        path: TreePath,
     },
     /// A directory was to be written where something else stands.
     #[error("cannot copy a directory onto `{path}`, which is not a directory")]

@@ -29,6 +29,10 @@ use crate::stage::{self, StageLayer, StageOutput};
 /// How many layers are compressed at the same time; each uses threads of its own.
 const SEALING: usize = 2;
 
+/// How many commands run at the same time. More than there are processors, as many of them wait for a network; not as
+/// many as there are stages, as each has processes around it that take memory.
+const COMMANDS: usize = 16;
+
 /// Runs plans.
 #[derive(Debug)]
 pub struct Builder {
@@ -69,6 +73,7 @@ pub(crate) struct Session {
     pub(crate) cancel: Cancel,
     pub(crate) scratch: Arc<tempfile::TempDir>,
     pub(crate) sealing: Semaphore,
+    pub(crate) commands: Semaphore,
     // Every layer whose bytes may be asked for by its diff id.
     layers: Mutex<HashMap<DiffId, LayerRef>>,
     numbers: BTreeMap<(StageId, usize), StepNumber>,
@@ -248,6 +253,7 @@ impl Builder {
             cancel: self.cancel.clone(),
             scratch: Arc::new(scratch),
             sealing: Semaphore::new(SEALING),
+            commands: Semaphore::new(COMMANDS),
             layers: Mutex::new(layers),
             numbers,
             downloads,
@@ -318,6 +324,21 @@ impl Session {
 
     pub(crate) fn emit(&self, event: Event) {
         self.ports.events.emit(event);
+    }
+
+    /// Tells that a step failed, and gives the error of the build.
+    pub(crate) fn failure(
+        &self,
+        stage: StageId,
+        index: usize,
+        step: &Step,
+        kind: ErrorKind,
+    ) -> Arc<BuildError> {
+        let number = self.number(stage, index);
+        if let Some(step) = number {
+            self.emit(Event::StepFailed { step });
+        }
+        Arc::new(BuildError { step: number, span: Some(step.span), kind })
     }
 
     /// The time of what is made now, for metadata.
@@ -399,6 +420,7 @@ impl Session {
             cancel: self.cancel.clone(),
             scratch: Arc::clone(&self.scratch),
             sealing: Semaphore::new(SEALING),
+            commands: Semaphore::new(COMMANDS),
             layers: Mutex::new(layers),
             numbers: self.numbers.clone(),
             downloads: self.downloads.clone(),
@@ -457,12 +479,25 @@ impl Session {
         (hits, unseen)
     }
 
+    /// Whether a step has to be executed whatever the steps before it come to.
+    pub(crate) fn certainly_misses(&self, stage: StageId, index: usize) -> bool {
+        let step = &self.plan.stage(stage).steps[index];
+        step.no_cache || self.unseen.contains(&(stage, index))
+    }
+
+    /// Whether the next step that makes a layer has to be executed, whatever this one comes to.
+    pub(crate) fn next_certainly_misses(&self, stage: StageId, index: usize) -> bool {
+        let steps = self.plan.stage(stage).steps.iter().enumerate().skip(index + 1);
+        let mut layers = steps.filter(|(_, step)| step.makes_layer());
+        layers.next().is_some_and(|(next, _)| self.certainly_misses(stage, next))
+    }
+
     /// Whether a command of this stage runs whatever the steps before it come to: no cache can know its result,
     /// by no key.
     pub(crate) fn certainly_runs(&self, stage: StageId) -> bool {
         let steps = self.plan.stage(stage).steps.iter().enumerate();
         let mut runs = steps.filter(|(_, step)| matches!(step.op, Op::Run(_)));
-        runs.any(|(index, step)| step.no_cache || self.unseen.contains(&(stage, index)))
+        runs.any(|(index, _)| self.certainly_misses(stage, index))
     }
 
     /// The layers of the steps that a stage begins with and need not be run.

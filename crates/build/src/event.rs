@@ -91,7 +91,7 @@ pub enum Event {
         /// What differs from the entry that came closest, if there was one.
         reason: Option<String>,
     },
-    /// A step ended well.
+    /// A step ended well. Its layer may still be on its way to being sealed.
     StepFinished {
         /// Which.
         step: StepNumber,

@@ -18,7 +18,9 @@ use strata_plan::{
 use strata_tree::{Change, ChangeSet, Entry, LeafKind, Tree, TreePath};
 
 use crate::context::BuildContext;
-use crate::copy::{Copier, CopyError, CopyOptions, Destination, find_sources, require_below};
+use crate::copy::{
+    Copier, CopyError, CopyOptions, Destination, find_sources, require_below, require_included,
+};
 use crate::download::Files;
 use crate::error::ErrorKind;
 use crate::filter::Filter;
@@ -193,13 +195,17 @@ pub(crate) fn copy_source(
     if let Some(pivot) = pivot {
         let relative = pattern.trim_start_matches('/');
         let base = TreePath::clean(pivot.as_bytes()).map_err(CopyError::Path)?;
-        if !wildcard {
-            require_below(from, &base, &TreePath::clean(relative).map_err(CopyError::Path)?)?;
-        }
         // All of the pivot is below it.
         let include = if relative.is_empty() { "**" } else { relative };
         let include = Filter::new([include])?;
         let options = CopyOptions { include: Some(&include), exclude, ..*options };
+        if !wildcard {
+            let path = TreePath::clean(relative).map_err(CopyError::Path)?;
+            require_below(from, &base, &path)?;
+            if exclude.is_some() {
+                require_included(from, &base, &path, &options)?;
+            }
+        }
         let destination = [destination.0, b"/"].concat();
         return Ok(copier.copy(from, &base, Destination(&destination), &options)?);
     }

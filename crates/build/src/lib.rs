@@ -46,6 +46,7 @@ pub mod planning;
 pub mod ports;
 mod repository;
 mod run;
+mod sealing;
 pub mod settings;
 mod single_layer;
 mod spool;

@@ -50,6 +50,8 @@ pub(crate) async fn run(
     let mut workspace = running.workspace().await?;
     let number = session.number(stage, index);
     let (operation, text) = (operation.clone(), text.to_owned());
+    let working = Arc::clone(&session);
+    let permit = working.commands.acquire().await.map_err(|_| ErrorKind::Cancelled)?;
     let done = blocking(move || {
         let root = workspace.root()?;
         let made = make_directory(&root, workspace.tree(), &operation.directory)?;
@@ -89,6 +91,7 @@ pub(crate) async fn run(
         Ok((workspace, changes))
     })
     .await?;
+    drop(permit);
     running.workspace = Some(done.0);
     Ok(done.1)
 }

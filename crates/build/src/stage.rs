@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use strata_layer::{Content, encode};
-use strata_oci::{DiffId, LayerRef, Timestamp as Created};
-use strata_plan::{Base, Op, Origin, StageId, Step, WorkdirOp};
+use strata_layer::Content;
+use strata_oci::{LayerRef, Timestamp as Created};
+use strata_plan::{Base, Op, Origin, Recipe, StageId, Step, WorkdirOp};
 use strata_rootfs::Workspace;
 use strata_tree::{ChangeSet, Tree, TreePath};
 
@@ -16,9 +16,9 @@ use crate::copy::{Copier, CopyError};
 use crate::engine::{Session, StageFuture};
 use crate::error::{BuildError, ErrorKind};
 use crate::event::Event;
-use crate::keys::StepRecipe;
 use crate::materialise::{Early, materialise};
-use crate::ports::StepResult;
+use crate::ports::{Lookup, StepResult};
+use crate::sealing::{Layers, Unsealed};
 use crate::users::UserDatabase;
 use crate::{content_key, copy_step, ignored, run, spool};
 
@@ -105,19 +105,19 @@ fn without_ignored(
 pub(crate) struct Running {
     pub(crate) session: Arc<Session>,
     pub(crate) needs: BTreeMap<StageId, StageFuture>,
-    layers: Vec<StageLayer>,
+    layers: Layers,
     tree: Option<Tree<Content>>,
     pub(crate) workspace: Option<Box<dyn Workspace>>,
     // A command will run, so a directory is needed in any case: names come from there, not from a pass of their own.
     runs: bool,
     // A directory on its way, where it is certain that a command will run.
     early: Option<Early>,
-    // How many of the layers were told to be part of the result; nothing if they are not.
+    // How many of the layers that are there were told to be part of the result; nothing if they are not.
     shipped: Option<usize>,
     // The stage this one starts from, until something of its own comes on top.
     base: Option<Arc<StageOutput>>,
-    // The second key of the step at work, if it has one.
-    content: Option<StepRecipe>,
+    // The second key of the step at work, if it has one; the layers below it are not in there yet.
+    content: Option<Recipe>,
 }
 
 /// Runs a stage.
@@ -136,7 +136,7 @@ pub(crate) async fn run(
         Running {
             session: Arc::clone(&session),
             needs,
-            layers: Vec::new(),
+            layers: Layers::default(),
             tree: None,
             workspace: None,
             runs: stage.steps.iter().enumerate().any(|(index, step)| {
@@ -151,12 +151,12 @@ pub(crate) async fn run(
         Base::Scratch => running.tree = Some(Tree::default()),
         Base::Image(image) => {
             let layers = plan.image(image).layers().iter();
-            running.layers =
-                layers.map(|layer| StageLayer { layer: layer.clone(), created: None }).collect();
+            let layers = layers.map(|layer| StageLayer { layer: layer.clone(), created: None });
+            running.layers = Layers::Sealed(layers.collect());
         }
         Base::Stage(base) => {
             let output = running.stage(base).await?;
-            running.layers.clone_from(&output.layers);
+            running.layers = Layers::Sealed(output.layers.clone());
             running.base = Some(output);
         }
     }
@@ -170,11 +170,18 @@ pub(crate) async fn run(
         running.early = Some(Early::begin(&session, layers));
     }
     let done = running.steps(id).await;
+    // Nothing is left at work behind an error, and what failed first is the error.
+    let settled = running.layers.settle().await;
     if let Some(early) = running.early.take() {
         early.discard().await;
     }
-    done?;
-    let Running { layers, tree, workspace, base, .. } = running;
+    match (settled, done) {
+        (Err(error), Ok(())) => return Err(error),
+        (Err(error), Err(_)) if !error.is_cancelled() => return Err(error),
+        (_, done) => done?,
+    }
+    let layers = running.layers.sealed().to_vec();
+    let Running { tree, workspace, base, .. } = running;
     let tree = match (&workspace, tree) {
         (Some(workspace), _) => Some(workspace.tree().clone()),
         (None, tree) => tree,
@@ -206,10 +213,12 @@ impl Running {
     // from where it is, it would travel twice.
     fn ship_all(&mut self) {
         let Some(shipped) = &mut self.shipped else { return };
-        for layer in &self.layers[*shipped..] {
+        let layers = self.layers.sealed();
+        // Those that are being sealed go by themselves.
+        for layer in layers.iter().skip(*shipped) {
             self.session.ports.uploads.begin(&layer.layer);
         }
-        *shipped = self.layers.len();
+        *shipped = (*shipped).max(layers.len());
     }
 
     async fn step(
@@ -218,13 +227,16 @@ impl Running {
         index: usize,
         step: &Step,
     ) -> Result<(), Arc<BuildError>> {
-        let number = self.session.number(stage, index);
-        if let Some(hit) = self.session.hit(stage, index).cloned() {
+        let session = Arc::clone(&self.session);
+        let number = session.number(stage, index);
+        if !session.certainly_misses(stage, index) {
+            self.layers.settle().await?;
+        }
+        if let Some(hit) = session.hit(stage, index).cloned() {
             if let Some(step) = number {
-                self.session.emit(Event::StepCached { step });
+                session.emit(Event::StepCached { step });
             }
-            self.put(hit);
-            return Ok(());
+            return self.put(hit).await;
         }
         // A stage that this step waits for fails with its own place, not with this step's.
         for origin in step.origins() {
@@ -232,98 +244,131 @@ impl Running {
                 self.stage(id).await?;
             }
         }
-        if self.found_by_content(stage, index, step).await {
-            return Ok(());
+        if let Some(hit) = self.found_by_content(stage, index, step).await {
+            return self.put(hit).await;
         }
         if let Some(step) = number {
-            self.session.emit(Event::StepStarted { step });
+            session.emit(Event::StepStarted { step });
         }
         let begun = Instant::now();
         match self.execute(stage, index, step).await {
-            Ok(()) => {
-                if let Some(step) = number {
-                    let milliseconds =
-                        u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    self.session.emit(Event::StepFinished { step, milliseconds });
-                }
-                Ok(())
-            }
-            Err(kind) => {
-                if let Some(step) = number {
-                    self.session.emit(Event::StepFailed { step });
-                }
-                Err(Arc::new(BuildError { step: number, span: Some(step.span), kind }))
-            }
+            Ok(changes) => self.seal(stage, index, step, changes).await?,
+            Err(kind) => return Err(session.failure(stage, index, step, kind)),
         }
+        if let Some(step) = number {
+            let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            session.emit(Event::StepFinished { step, milliseconds });
+        }
+        Ok(())
     }
 
-    async fn found_by_content(&mut self, stage: StageId, index: usize, step: &Step) -> bool {
+    async fn found_by_content(
+        &mut self,
+        stage: StageId,
+        index: usize,
+        step: &Step,
+    ) -> Option<StepResult> {
         let session = Arc::clone(&self.session);
         self.content = None;
-        let Some(definition) = session.key(stage, index) else { return false };
-        let (recipe, found) = content_key::look_up(self, step, definition).await;
-        self.content = recipe;
-        let Some(hit) = found else { return false };
+        let definition = session.key(stage, index)?;
+        self.content = content_key::recipe(self, step, definition.recipe()).await;
+        // Nobody knows a result, so that it is not waited for what is below.
+        if step.no_cache || self.layers.are_at_work() {
+            return None;
+        }
+        let content = content_key::on(self.content.clone()?, self.layers.sealed(), definition)?;
+        let Lookup::Hit(hit) = session.ports.cache.lookup(&content.key, &content.bytes).await
+        else {
+            return None;
+        };
         session.believe(&hit);
         // The next build need not get here to find it.
         session.ports.cache.store(&definition.key, &definition.bytes, &hit).await;
         if let Some(step) = session.number(stage, index) {
             session.emit(Event::StepCached { step });
         }
-        self.put(hit);
-        true
+        Some(*hit)
     }
 
     // A result that was found: nothing is unpacked for it. Whoever needs files later reads all layers again.
-    fn put(&mut self, result: StepResult) {
-        self.put_layer(StageLayer { layer: result.layer, created: Some(result.created) });
+    async fn put(&mut self, result: StepResult) -> Result<(), Arc<BuildError>> {
+        let layer = StageLayer { layer: result.layer, created: Some(result.created) };
+        self.layers.push(layer).await?;
+        self.forget_files();
         if !self.runs {
             self.ship_all();
         }
+        Ok(())
     }
 
-    fn put_layer(&mut self, layer: StageLayer) {
+    fn forget_files(&mut self) {
         self.tree = None;
         self.workspace = None;
         self.base = None;
-        self.layers.push(layer);
     }
 
+    /// Does what a step says, and gives what it changed, which stands in the workspace then.
     async fn execute(
         &mut self,
         stage: StageId,
         index: usize,
         step: &Step,
-    ) -> Result<(), ErrorKind> {
+    ) -> Result<ChangeSet<Content>, ErrorKind> {
         let changes = match &step.op {
-            Op::Config => return Ok(()),
+            Op::Config => return Ok(ChangeSet::default()),
+            Op::Run(command) => return run::run(self, stage, index, command, &step.text).await,
             Op::Workdir(workdir) => self.workdir(workdir).await?,
             Op::Copy(copy) => copy_step::run(self, copy).await?,
-            Op::Run(command) => run::run(self, stage, index, command, &step.text).await?,
         };
-        let changes = match &step.op {
-            // What a command changed stands in the workspace already.
-            Op::Run(command) => match without_ignored(&changes, &command.ignored)? {
-                Some(kept) => {
-                    let layer = self.seal(stage, index, kept).await?;
-                    // The workspace has what was left out, and what comes next must see the same files as in a
-                    // build that finds this step: it is made anew of the layers.
-                    self.put_layer(layer);
-                    self.ship_all();
-                    return Ok(());
-                }
-                None => changes,
-            },
-            Op::Config | Op::Workdir(_) | Op::Copy(_) => {
-                let changes = spool::gather(&self.session, changes).await?;
-                self.put_on_top(&changes).await?;
-                changes
+        let changes = spool::gather(&self.session, changes).await?;
+        self.put_on_top(&changes).await?;
+        Ok(changes)
+    }
+
+    /// Makes a layer of what a step changed: beside the next step where that can be, otherwise before it.
+    async fn seal(
+        &mut self,
+        stage: StageId,
+        index: usize,
+        step: &Step,
+        changes: ChangeSet<Content>,
+    ) -> Result<(), Arc<BuildError>> {
+        let failed = |kind| self.session.failure(stage, index, step, kind);
+        let kept = match &step.op {
+            Op::Run(command) => without_ignored(&changes, &command.ignored).map_err(failed)?,
+            Op::Config | Op::Workdir(_) | Op::Copy(_) => None,
+        };
+        let leaves_out = kept.is_some();
+        let files = match &self.workspace {
+            Some(workspace) if workspace.keeps_changes() && !leaves_out => {
+                Some(workspace.fork().map_err(|error| failed(error.into()))?)
             }
+            _ => None,
         };
-        let layer = self.seal(stage, index, changes).await?;
-        self.layers.push(layer);
-        self.base = None;
+        let goes_on = files.is_some() && self.session.next_certainly_misses(stage, index);
+        // What is below goes first.
         self.ship_all();
+        if let Some(shipped) = &mut self.shipped {
+            *shipped += 1;
+        }
+        let unsealed = Unsealed {
+            stage,
+            index,
+            changes: kept.unwrap_or(changes),
+            content: self.content.take(),
+            files,
+            ships: self.shipped.is_some(),
+        };
+        self.layers.seal(&self.session, step, unsealed);
+        self.base = None;
+        if !goes_on {
+            self.layers.settle().await?;
+        }
+        if leaves_out {
+            // The workspace has what was left out, and what comes next must see the same files as in a build that
+            // finds this step: it is made anew of the layers.
+            self.forget_files();
+        }
         Ok(())
     }
 
@@ -347,13 +392,9 @@ impl Running {
         Ok(tree)
     }
 
-    /// What the stage consists of so far.
-    pub(crate) fn diff_ids(&self) -> impl Iterator<Item = &DiffId> {
-        self.layers.iter().map(|layer| &layer.layer.diff_id)
-    }
-
+    // Asked for only where no workspace stands, and then every layer is sealed.
     fn layer_refs(&self) -> Vec<LayerRef> {
-        self.layers.iter().map(|layer| layer.layer.clone()).collect()
+        self.layers.sealed().iter().map(|layer| layer.layer.clone()).collect()
     }
 
     /// Makes sure that there is a directory to run in.
@@ -363,7 +404,7 @@ impl Running {
         }
         if let Some(early) = self.early.take() {
             // Layers only come on top: with as many it is the same ones.
-            if early.layers() == self.layers.len() {
+            if early.layers() == self.layers.sealed().len() {
                 return early.take().await;
             }
             early.discard().await;
@@ -429,51 +470,5 @@ impl Running {
         let passwd = archive::read_small(&self.session, tree, "etc/passwd").await?;
         let group = archive::read_small(&self.session, tree, "etc/group").await?;
         Ok(UserDatabase { passwd, group })
-    }
-
-    async fn seal(
-        &self,
-        stage: StageId,
-        index: usize,
-        changes: ChangeSet<Content>,
-    ) -> Result<StageLayer, ErrorKind> {
-        let session = Arc::clone(&self.session);
-        let permit = session.sealing.acquire().await.map_err(|_| ErrorKind::Cancelled)?;
-        let working = Arc::clone(&session);
-        let encoded = blocking(move || {
-            let failed = |source| ErrorKind::Io {
-                action: "write",
-                what: "a layer to the store".to_owned(),
-                source,
-            };
-            let mut writer = working.ports.blobs.writer().map_err(failed)?;
-            let encoded =
-                encode(&changes, &*working.contents, &working.settings.encode, &mut writer)?;
-            writer.commit().map_err(failed)?;
-            working.ports.images.remember_index(encoded.layer.diff_id, &encoded.index);
-            Ok(encoded)
-        })
-        .await?;
-        drop(permit);
-        let layer = encoded.layer;
-        session.know_layer(&layer);
-        if let Some(step) = session.number(stage, index) {
-            session.emit(Event::LayerSealed {
-                step,
-                digest: layer.blob.digest,
-                diff_id: layer.diff_id,
-                size: layer.blob.size,
-                uncompressed: encoded.uncompressed_size,
-            });
-        }
-        let created = session.settings.now.clone();
-        if let Some(recipe) = session.key(stage, index) {
-            let result = StepResult { layer: layer.clone(), created: created.clone() };
-            session.ports.cache.store(&recipe.key, &recipe.bytes, &result).await;
-            if let Some(content) = &self.content {
-                session.ports.cache.store(&content.key, &content.bytes, &result).await;
-            }
-        }
-        Ok(StageLayer { layer, created: Some(created) })
     }
 }

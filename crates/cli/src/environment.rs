@@ -4,6 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+// The clouds' own crate reads them; here they are documented.
+#[cfg(test)]
+mod cloud;
+
+#[cfg(test)]
+pub(crate) use cloud::CLOUD;
+
 /// A variable that means something to strata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Variable {
@@ -52,7 +59,7 @@ variables! {
     GIT_PASSWORD "The password for a build context from a git server, where `GIT_TOKEN` is not set.",
     GIT_TOKEN "The token for a build context from a git server.",
     GIT_USERNAME "The user for a build context from a git server.",
-    HOME "Where `.docker/config.json` and `.local/share/strata` are.",
+    HOME "Where `.docker/config.json` and `.local/share/strata` are, and the files of clouds.",
     HTTPS_PROXY "The proxy for `https` registries; `https_proxy` too.",
     HTTP_PROXY "The proxy for `http` registries; only `http_proxy` in lower case is read where `REQUEST_METHOD` is set.",
     ALL_PROXY "The proxy where no other is set; `all_proxy` too.",

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use crate::args::Cli;
-use crate::environment::variable;
+use crate::environment::{CLOUD, variable};
 use crate::exit::Exit;
 
 fn hold(page: &str, text: &str) {
@@ -58,7 +58,7 @@ fn environment_page_is_current() {
         "Every variable that strata reads. An option wins over a variable. A variable that is empty \
          counts as not set.\n\n| variable | meaning |\n|---|---|",
     );
-    for variable in variable::ALL {
+    for variable in variable::ALL.iter().chain(CLOUD) {
         let meaning = variable.meaning.replace('|', "\\|");
         writeln!(text, "| `{}` | {meaning} |", variable.name).expect("a string takes everything");
     }

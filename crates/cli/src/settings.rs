@@ -4,6 +4,8 @@
 //! places, named for it.
 
 pub(crate) mod build;
+#[cfg_attr(not(feature = "cloud"), path = "settings/no_clouds.rs")]
+pub(crate) mod clouds;
 pub(crate) mod context;
 pub(crate) mod dockerfile;
 pub(crate) mod executor;

@@ -115,8 +115,7 @@ impl<'a> Reach<'a> {
             Some(Answer::Open) => {}
             Some(Answer::Missing(problem)) => {
                 let image = written.to_owned();
-                let names = self.request.dockerfile.stages.iter().filter_map(|stage| stage.name());
-                let help = did_you_mean(written, names);
+                let help = self.stage_like(written);
                 let kind = PlanErrorKind::MissingBase { image, problem: problem.clone() };
                 findings.error_with_help(span, kind, help);
             }
@@ -126,6 +125,7 @@ impl<'a> Reach<'a> {
                     platform: platform.clone(),
                     span,
                     written: written.to_owned(),
+                    help: self.stage_like(written),
                 };
                 let first = self.wanted.entry(key).or_insert_with(|| request.clone());
                 if span < first.span {
@@ -134,6 +134,13 @@ impl<'a> Reach<'a> {
             }
         }
         None
+    }
+
+    fn stage_like(&self, written: &str) -> Option<String> {
+        did_you_mean(
+            written,
+            self.request.dockerfile.stages.iter().filter_map(|stage| stage.name()),
+        )
     }
 
     /// ONBUILDs of a stage of the same Dockerfile: parsed already.

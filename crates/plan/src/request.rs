@@ -133,6 +133,8 @@ pub struct BaseRequest {
     pub span: Span,
     /// As it is written there, for messages.
     pub written: String,
+    /// What may have been meant, should there be no such image: a stage with a name that is nearly this one.
+    pub help: Option<String>,
 }
 
 /// An image as the planner has to know it.

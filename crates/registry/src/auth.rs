@@ -1,6 +1,7 @@
 //! The login of one registry: challenges, tokens, and which identity works.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use reqwest::header::HeaderValue;
@@ -8,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::error::ErrorKind;
 use crate::host::Connections;
-use crate::{Candidate, Credential, Credentials, Secret};
+use crate::{Candidate, Credential, CredentialProvider, Credentials, Secret};
 
 mod challenge;
 mod scope;
@@ -17,6 +18,9 @@ mod token;
 pub(crate) use challenge::Challenge;
 pub(crate) use scope::{Access, Scopes};
 use token::Token;
+
+/// A build of a day has fewer credentials of an hour; what expires at once must not be made for ever.
+const RENEWAL_LIMIT: usize = 32;
 
 /// Holds what is known about logging in to a registry.
 #[derive(Debug)]
@@ -49,8 +53,16 @@ struct Lineup {
     candidates: Vec<Candidate>,
     /// Index of the current one; one past the end is the anonymous user.
     current: usize,
+    /// Who may have more candidates, the next one last. They are asked once the others are refused.
+    providers: Vec<Arc<dyn CredentialProvider>>,
+    /// Where candidates that expire came from, by their index.
+    provided: BTreeMap<usize, Arc<dyn CredentialProvider>>,
+    /// How often one was made anew.
+    renewals: usize,
     problem: Option<crate::CredentialError>,
     anonymous: bool,
+    /// Whether the current one was let in, whatever for.
+    let_in: bool,
     /// How the best candidate was refused, in the registry's words.
     refusal: Option<String>,
 }
@@ -64,6 +76,13 @@ pub(crate) struct Authorization {
     standing: Standing,
 }
 
+/// Is which identity of a lineup it was, and how often one was made anew by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Turn {
+    position: usize,
+    renewals: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// The registry has not said yet what it wants.
@@ -71,7 +90,7 @@ enum Standing {
     /// A token from before, which may have been revoked or be too old.
     Reused,
     /// What the current identity gives, made just now, and until when that is good.
-    Fresh { position: usize, expires: Option<Instant> },
+    Fresh { turn: Turn, expires: Option<Instant>, is_second: bool },
 }
 
 impl Session {
@@ -103,6 +122,15 @@ impl Session {
         self.authorize_as_current(state, connections, scopes).await
     }
 
+    /// Notes that the registry took what a request was sent with.
+    pub(crate) async fn accepted(&self, scopes: &Scopes, taken: &Authorization) {
+        if let Standing::Fresh { turn, .. } = taken.standing {
+            let mut state = self.state.lock().await;
+            let lineup = self.lineup(&mut state, scopes).await;
+            lineup.let_in |= lineup.turn() == turn;
+        }
+    }
+
     /// Gives what to send instead after the registry refused `refused` with a challenge and some words.
     pub(crate) async fn answer(
         &self,
@@ -120,6 +148,7 @@ impl Session {
             // 401 without saying what would do: nothing can be answered.
             return Err(ErrorKind::Unauthorized { tried: refused.tried.clone(), message: words });
         }
+        let mut is_second = false;
         match refused.standing {
             Standing::Unasked => {}
             // A request that takes longer than a token lives says nothing about who sent it.
@@ -129,16 +158,26 @@ impl Session {
             Standing::Reused => {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
             }
-            Standing::Fresh { position, .. } => {
+            Standing::Fresh { turn, is_second: was_second, .. } => {
                 state.tokens.retain(|(_, token)| Some(token.header()) != refused.header.as_ref());
+                let is_token = matches!(state.challenge, Some(Challenge::Bearer { .. }));
                 let lineup = self.lineup(&mut state, scopes).await;
                 // Another request may have moved on already.
-                if lineup.current == position {
-                    lineup.refuse(&self.registry, words)?;
+                if lineup.turn() == turn {
+                    // Tokens are revoked when keys change, so that of somebody who was let in is asked for once more.
+                    if is_token && lineup.let_in && !was_second {
+                        is_second = true;
+                    } else if !lineup.renew(&self.registry).await {
+                        lineup.refuse(&self.registry, words)?;
+                    }
                 }
             }
         }
-        self.authorize_as_current(state, connections, scopes).await
+        let mut answer = self.authorize_as_current(state, connections, scopes).await?;
+        if let Standing::Fresh { is_second: second, .. } = &mut answer.standing {
+            *second = is_second;
+        }
+        Ok(answer)
     }
 
     async fn authorize_as_current(
@@ -163,14 +202,15 @@ impl Session {
                 Challenge::Basic => None,
             };
             let lineup = self.lineup(&mut state, scopes).await;
-            let position = lineup.current;
-            let candidate = lineup.candidates.get(position).cloned();
+            lineup.ask_providers(&self.registry).await;
+            let turn = lineup.turn();
+            let candidate = lineup.candidates.get(turn.position).cloned();
             let tried = describe(candidate.as_ref());
             if reused.is_some() {
                 return Ok(Authorization { header: reused, tried, standing: Standing::Reused });
             }
             let credential = candidate.map(|candidate| candidate.credential);
-            let standing = Standing::Fresh { position, expires: None };
+            let standing = Standing::Fresh { turn, expires: None, is_second: false };
             match (&challenge, credential) {
                 (Challenge::Basic, Some(Credential::Basic { username, password })) => {
                     let header = Some(basic(&username, &password));
@@ -195,14 +235,18 @@ impl Session {
                             // One that never was good is no excuse.
                             let expires =
                                 Some(token.expires()).filter(|expires| *expires > Instant::now());
-                            let standing = Standing::Fresh { position, expires };
+                            let standing = Standing::Fresh { turn, expires, is_second: false };
                             state.tokens.push((scopes.clone(), token));
                             return Ok(Authorization { header, tried, standing });
                         }
                         Err(
                             ErrorKind::Unauthorized { message, .. }
                             | ErrorKind::Denied { message, .. },
-                        ) => lineup.refuse(&self.registry, message)?,
+                        ) => {
+                            if !lineup.renew(&self.registry).await {
+                                lineup.refuse(&self.registry, message)?;
+                            }
+                        }
                         Err(other) => return Err(other),
                     }
                 }
@@ -220,6 +264,7 @@ impl Session {
                     Lineup {
                         candidates: found.candidates,
                         problem: found.problems.into_iter().next(),
+                        providers: found.providers.into_iter().rev().collect(),
                         anonymous: true,
                         ..Lineup::default()
                     }
@@ -238,6 +283,41 @@ impl Session {
 }
 
 impl Lineup {
+    fn turn(&self) -> Turn {
+        Turn { position: self.current, renewals: self.renewals }
+    }
+
+    /// Asks for more candidates, one at a time, if there are no others left.
+    async fn ask_providers(&mut self, registry: &str) {
+        while self.current >= self.candidates.len() {
+            let Some(provider) = self.providers.pop() else { return };
+            match provider.find(registry).await {
+                Ok(Some(candidate)) => {
+                    self.provided.insert(self.candidates.len(), provider);
+                    self.candidates.push(candidate);
+                }
+                Ok(None) => {}
+                Err(problem) => {
+                    tracing::warn!(registry, %problem, "credentials are passed over");
+                    self.problem.get_or_insert(problem);
+                }
+            }
+        }
+    }
+
+    /// Replaces the current candidate if it was made and has expired since. Tells whether there is another now.
+    async fn renew(&mut self, registry: &str) -> bool {
+        let Some(provider) = self.provided.get(&self.current) else { return false };
+        if self.renewals >= RENEWAL_LIMIT {
+            return false;
+        }
+        let Ok(Some(candidate)) = provider.find(registry).await else { return false };
+        let is_new = candidate.credential != self.candidates[self.current].credential;
+        self.candidates[self.current] = candidate;
+        self.renewals += usize::from(is_new);
+        is_new
+    }
+
     /// Moves on to the next identity. After the last one the lineup starts over, for the next operation, and the
     /// error tells how the best one was refused.
     fn refuse(&mut self, registry: &str, words: String) -> Result<(), ErrorKind> {
@@ -249,8 +329,9 @@ impl Lineup {
             self.refusal = Some(words);
         }
         self.current += 1;
+        self.let_in = false;
         let last = self.candidates.len() + usize::from(self.anonymous);
-        if self.current < last {
+        if self.current < last || !self.providers.is_empty() {
             return Ok(());
         }
         self.current = 0;

@@ -114,7 +114,7 @@ impl Client {
         Attempts::after(&self.0.retry, failures)
     }
 
-    fn host(&self, registry: &str) -> Arc<Host> {
+    pub(crate) fn host(&self, registry: &str) -> Arc<Host> {
         let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry(registry.to_owned()).or_insert_with(|| {
             Arc::new(Host::new(registry, Session::new(registry, self.0.credentials.clone())))

@@ -5,6 +5,7 @@
 //! specific is best; among equals the order of the sources decides.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::Secret;
 
@@ -12,10 +13,12 @@ mod config_file;
 mod helper;
 mod key;
 mod login;
+mod provider;
 
 pub use config_file::ConfigFile;
 use key::Fit;
 pub use login::{LoginError, login, logout};
+pub use provider::CredentialProvider;
 
 /// Says who to be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -84,6 +87,8 @@ pub enum CredentialSource {
     },
     /// A configuration file, with the helpers that it names.
     File(ConfigFile),
+    /// Something that makes credentials, asked after all that is configured.
+    Provider(Arc<dyn CredentialProvider>),
 }
 
 /// Says why configured credentials cannot be used.
@@ -135,6 +140,15 @@ pub enum CredentialError {
         /// Its words, cut short.
         message: String,
     },
+    /// A helper that is built in, and cannot do it.
+    #[error("credential helper `{name}` fails")]
+    Provider {
+        /// What it is called.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A helper that answers with something else than it should.
     #[error("credential helper `{program}` answers with something that is no credential")]
     HelperAnswer {
@@ -154,6 +168,8 @@ pub struct Credentials {
 pub(crate) struct Found {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) problems: Vec<CredentialError>,
+    /// Those that may have more candidates, in the order in which they are asked.
+    pub(crate) providers: Vec<Arc<dyn CredentialProvider>>,
 }
 
 impl Credentials {
@@ -176,7 +192,7 @@ impl Credentials {
         registry: &str,
         repository: Option<&str>,
     ) -> Result<Vec<Candidate>, CredentialError> {
-        let found = self.find(registry, repository).await;
+        let found = self.find_all(registry, repository).await;
         match found.problems.into_iter().next() {
             Some(problem) if found.candidates.is_empty() => Err(problem),
             Some(problem) => {
@@ -187,7 +203,19 @@ impl Credentials {
         }
     }
 
-    /// Like [`Credentials::candidates`], with every problem met on the way.
+    /// Like [`Credentials::find`], with what the providers give.
+    pub(crate) async fn find_all(&self, registry: &str, repository: Option<&str>) -> Found {
+        let mut found = self.find(registry, repository).await;
+        for provider in std::mem::take(&mut found.providers) {
+            match provider.find(registry).await {
+                Ok(candidate) => found.candidates.extend(candidate),
+                Err(problem) => found.problems.push(problem),
+            }
+        }
+        found
+    }
+
+    /// Lists what is configured, best first, with every problem met on the way.
     pub(crate) async fn find(&self, registry: &str, repository: Option<&str>) -> Found {
         let mut found = Found::default();
         let mut ranked: Vec<(Fit, Candidate)> = Vec::new();
@@ -204,6 +232,9 @@ impl Credentials {
                 CredentialSource::File(file) => {
                     self.look_into(file, registry, repository, &mut ranked, &mut found.problems)
                         .await;
+                }
+                CredentialSource::Provider(provider) => {
+                    found.providers.extend(provider.knows(registry).then(|| Arc::clone(provider)));
                 }
             }
         }

@@ -75,7 +75,7 @@ impl Client {
         let mut redirects = 0;
         loop {
             let header = authorization.as_ref().filter(|(origin, _)| *origin == url.origin());
-            let kind = match self.ask(&url, header.map(|(_, header)| header)).await {
+            let kind = match self.get_once(&url, header.map(|(_, header)| header)).await {
                 Ok(response) if response.status().is_redirection() => {
                     match next(&response, &mut redirects) {
                         Ok(target) => {
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    async fn ask(
+    async fn get_once(
         &self,
         url: &Url,
         authorization: Option<&HeaderValue>,

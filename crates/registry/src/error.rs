@@ -7,6 +7,7 @@ use strata_oci::{Digest, DocumentError};
 
 pub(crate) mod body;
 mod hint;
+mod immutable;
 
 /// Says what was asked of which registry, and how it failed.
 ///
@@ -153,6 +154,8 @@ pub enum ErrorKind {
         host: String,
         /// Why, down to the last cause.
         reason: String,
+        /// The host answers, but nothing listens at the port.
+        refused: bool,
     },
     /// Nothing came for too long.
     #[error("no answer from `{host}` for {} s", silence.as_secs())]
@@ -234,6 +237,11 @@ impl RegistryError {
     /// Is true if the registry would not let this user.
     pub fn is_permission(&self) -> bool {
         matches!(*self.kind, ErrorKind::Unauthorized { .. } | ErrorKind::Denied { .. })
+    }
+
+    /// Is true if the registry would not move a tag that it has, because its tags do not move.
+    pub fn is_immutable_tag(&self) -> bool {
+        immutable::says(self)
     }
 
     /// Advises what to do, where there is something.

@@ -94,7 +94,7 @@ impl Client {
         let name = &endpoint.host.name;
         let origin = endpoint.host.origin(self.connections()).await?.clone();
         let wants = self.wants(name, &origin).await?;
-        let found = self.credentials().find(name, Some(&endpoint.path)).await;
+        let found = self.credentials().find_all(name, Some(&endpoint.path)).await;
         let mut trials = Vec::new();
         let identities = found.candidates.into_iter().map(Some).chain([None]);
         for identity in identities {

@@ -67,7 +67,10 @@ impl Client {
                         .answer(connections, &request.scopes, &authorization, challenge, words)
                         .await?;
                 }
-                status if status.as_u16() < 400 => return Ok(response),
+                status if status.as_u16() < 400 => {
+                    host.session.accepted(&request.scopes, &authorization).await;
+                    return Ok(response);
+                }
                 _ => return Err(refusal(response, &authorization.tried).await),
             }
         }
@@ -266,17 +269,21 @@ pub(crate) async fn next_piece(
 pub(crate) fn transport_error(url: &Url, error: &reqwest::Error) -> ErrorKind {
     let host = registry_of(url);
     let mut reason = None;
+    let mut refused = false;
     let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(current) = cause {
         if let Some(tls) = tls_error(current) {
             return ErrorKind::Tls { host, reason: tls.to_string() };
         }
+        refused |= current
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
         // The innermost cause says what happened; those around it, that something did.
         reason = Some(current.to_string());
         cause = current.source();
     }
     let reason = reason.unwrap_or_else(|| "connection failed".to_owned());
-    ErrorKind::Unreachable { host, reason }
+    ErrorKind::Unreachable { host, reason, refused }
 }
 
 /// Finds the TLS library's error, which travels inside `io::Error`s that do not name it as their source.

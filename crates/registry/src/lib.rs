@@ -18,7 +18,7 @@
 //! walks mirrors and attempts; `exchange` sends one
 //! request with auth, redirects and limits; `auth` speaks the token protocol; [`Credentials`] finds who to be, and `examine` tries all of them;
 //! `download` fetches
-//! files of any server; `host` decides on scheme and connection, with `tls` for roots; [`RetryPolicy`] in `retry`; [`RegistryError`].
+//! files of any server, and `send` asks any server anything; `host` decides on scheme and connection, with `tls` for roots; [`RetryPolicy`] in `retry`; [`RegistryError`].
 
 mod auth;
 mod blob;
@@ -34,6 +34,7 @@ mod pull;
 mod push;
 mod retry;
 mod secret;
+mod send;
 mod settings;
 mod source;
 mod tags;
@@ -42,8 +43,8 @@ mod tls;
 pub use blob::BlobReader;
 pub use client::Client;
 pub use credentials::{
-    Candidate, ConfigFile, Credential, CredentialError, CredentialSource, CredentialSources,
-    Credentials, LoginError, login, logout,
+    Candidate, ConfigFile, Credential, CredentialError, CredentialProvider, CredentialSource,
+    CredentialSources, Credentials, LoginError, login, logout,
 };
 pub use download::{Download, DownloadError};
 pub use error::{ErrorKind, Operation, RegistryError};
@@ -52,6 +53,7 @@ pub use manifest::{Fetched, Resolved};
 pub use push::{BlobPush, Pushed};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
+pub use send::{Answer, PlainHttp};
 pub use settings::{
     ClientCertificate, HostSecurity, HostSettings, Mirror, Proxies, Settings, SettingsError,
     Timeouts, TrustedRoots,

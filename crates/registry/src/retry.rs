@@ -9,7 +9,8 @@ use crate::ErrorKind;
 ///
 /// The wait doubles from `first_delay` to `longest_delay`, and is shortened by up to half at random so that many
 /// jobs that failed together do not come back together. What a registry asks for with `Retry-After` is the least
-/// that is waited; if it asks for more than `longest_wait`, the operation fails at once and says so.
+/// that is waited; if it asks for more than `longest_wait`, the operation fails at once and says so. A port where nothing
+/// listens is more often a mistake than a service that is about to start: it is tried half as often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// How often an operation is tried in all, at least once.
@@ -89,6 +90,11 @@ impl<'a> Attempts<'a> {
             return Err(kind);
         }
         self.failures += 1;
+        if matches!(kind, ErrorKind::Unreachable { refused: true, .. })
+            && self.failures >= self.policy.attempts.div_ceil(2)
+        {
+            return Err(kind);
+        }
         let asked = match &kind {
             ErrorKind::TooManyRequests { retry_after, .. }
             | ErrorKind::Unavailable { retry_after, .. } => *retry_after,
@@ -165,6 +171,23 @@ mod tests {
             assert_eq!(policy.delay(failures, asked, jitter), expected, "{failures} {asked:?}");
         }
         assert_eq!(RetryPolicy::never().delay(1, None, 0.0), None);
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nothing_listens_is_tried_half_as_often() {
+        let policy = RetryPolicy { first_delay: Duration::ZERO, ..RetryPolicy::default() };
+        for (refused, expected) in [(true, 3), (false, 6)] {
+            let mut attempts = Attempts::after(&policy, 0);
+            let mut tried = 1;
+            let failure = || {
+                let (host, reason) = ("registry.test".to_owned(), "no".to_owned());
+                ErrorKind::Unreachable { host, reason, refused }
+            };
+            while attempts.wait_after(failure()).await.is_ok() {
+                tried += 1;
+            }
+            assert_eq!(tried, expected, "refused: {refused}");
+        }
     }
 
     #[test]

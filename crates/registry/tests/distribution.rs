@@ -7,6 +7,8 @@
 mod auth;
 #[path = "distribution/examine.rs"]
 mod examine;
+#[path = "distribution/providers.rs"]
+mod providers;
 #[path = "distribution/proxies.rs"]
 mod proxies;
 #[path = "distribution/pull.rs"]

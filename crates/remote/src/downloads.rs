@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use futures_util::FutureExt;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, TryStreamExt, stream};
 use strata_build::ports::{Downloaded, Downloads, PortError, PortErrorClass};
-use strata_oci::Hasher;
+use strata_oci::{Digest, Hasher};
 use strata_registry::{Client, DownloadError, ErrorKind};
 use tokio::sync::mpsc;
 
@@ -31,31 +32,55 @@ impl ClientDownloads {
         into: &Path,
     ) -> Result<Downloaded, PortError> {
         let download = self.0.download(url, authorization).await;
-        let mut download = download.map_err(|error| failed(&error))?;
+        let download = download.map_err(|error| failed(&error))?;
         let last_modified = download.last_modified();
-        let (sender, receiver) = mpsc::channel(PIECES);
-        let path = into.to_owned();
-        let writing = blocking(move || write(&path, receiver));
-        let sending = async {
-            while let Some(piece) = download.chunk().await? {
-                // The writer only stops early when it failed, and says so itself.
-                if sender.send(piece).await.is_err() {
-                    break;
-                }
-            }
-            drop(sender);
-            Ok::<(), DownloadError>(())
-        };
-        let (sent, written) = tokio::join!(sending, writing);
-        sent.map_err(|error| failed(&error))?;
-        let (digest, size) = written.map_err(|source| PortError {
-            message: "cannot write a download to the scratch directory".to_owned(),
-            class: PortErrorClass::Storage,
-            hint: None,
-            source: Some(Box::new(source)),
+        let pieces = stream::try_unfold(download, |mut download| async move {
+            Ok(download.chunk().await?.map(|piece| (piece, download)))
+        });
+        let (digest, size) = save(pieces, into).await.map_err(|error| match error {
+            SaveError::Pieces(error) => failed(&error),
+            SaveError::File(source) => PortError {
+                message: "cannot write a download to the scratch directory".to_owned(),
+                class: PortErrorClass::Storage,
+                hint: None,
+                source: Some(Box::new(source)),
+            },
         })?;
         Ok(Downloaded { digest, size, last_modified })
     }
+}
+
+/// Why what comes in pieces does not become a file.
+#[derive(Debug)]
+pub enum SaveError<E> {
+    /// There are no more pieces.
+    Pieces(E),
+    /// The file cannot be written.
+    File(std::io::Error),
+}
+
+/// Writes pieces to a new file as they come, and gives its digest and size. A few of them are held in memory.
+pub async fn save<E>(
+    pieces: impl Stream<Item = Result<Bytes, E>>,
+    into: &Path,
+) -> Result<(Digest, u64), SaveError<E>> {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let path = into.to_owned();
+    let writing = blocking(move || write(&path, receiver));
+    let sending = async {
+        let mut pieces = std::pin::pin!(pieces);
+        while let Some(piece) = pieces.try_next().await? {
+            // The writer only stops early when it failed, and says so itself.
+            if sender.send(piece).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        Ok::<(), E>(())
+    };
+    let (sent, written) = tokio::join!(sending, writing);
+    sent.map_err(SaveError::Pieces)?;
+    written.map_err(SaveError::File)
 }
 
 impl Downloads for ClientDownloads {
@@ -69,10 +94,7 @@ impl Downloads for ClientDownloads {
     }
 }
 
-fn write(
-    path: &Path,
-    mut pieces: mpsc::Receiver<bytes::Bytes>,
-) -> std::io::Result<(strata_oci::Digest, u64)> {
+fn write(path: &Path, mut pieces: mpsc::Receiver<Bytes>) -> std::io::Result<(Digest, u64)> {
     use std::io::Write;
     let mut file = std::fs::File::create_new(path)?;
     let mut hasher = Hasher::new();

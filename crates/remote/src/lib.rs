@@ -42,7 +42,7 @@ pub use cache::{
     CacheError, CachePlace, CacheSource, CacheTarget, CachedSteps, Caches, Contents, Dropped,
     Export, Exported, Extent, MountRow, StepRow,
 };
-pub use downloads::ClientDownloads;
+pub use downloads::{ClientDownloads, SaveError, save};
 pub use error::{ReadError, WriteError};
 pub use images::{Freshness, LazyImages};
 pub use local::Local;
@@ -52,7 +52,7 @@ pub use origin::layout::Layout;
 pub use origin::registry::Remote;
 pub use origin::{Bundle, Origin, PushSource, WithInline};
 pub use output::rootfs::Owners;
-pub use publish::{Destination, Output, Published, Publisher, Stdout};
+pub use publish::{Destination, ImmutableTags, Output, Published, Publisher, Stdout};
 pub use steps::LocalSteps;
 pub use stream::ByteStream;
 pub use transport::{Copied, Inspected, InspectedLayer, Transport};

@@ -63,6 +63,16 @@ pub struct Published {
     pub configs: Vec<Digest>,
 }
 
+/// What becomes of a push to a tag that exists and that the registry does not move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImmutableTags {
+    /// The push fails.
+    #[default]
+    Fail,
+    /// The tag stays what it was, with a warning, and all else is pushed.
+    Keep,
+}
+
 /// Writes the results of builds.
 #[derive(Clone)]
 pub struct Publisher {
@@ -74,6 +84,8 @@ pub struct Publisher {
     pub local: Local,
     /// Layers of builds that are on their way already.
     pub uploads: Uploads,
+    /// What becomes of a tag that a registry does not move.
+    pub immutable_tags: ImmutableTags,
     /// Who is told what happens.
     pub events: Arc<dyn Events>,
     /// A directory for large temporary files.
@@ -160,8 +172,7 @@ impl Publisher {
                 if names.is_empty() {
                     return Err(WriteError::NoName { kind: "registry" });
                 }
-                let Self { client, uploads, events, .. } = self;
-                return registry::push(client, bundle, names, uploads, events).await;
+                return registry::push(self, bundle, names).await;
             }
             Output::Store => {
                 store::write(bundle, names, &self.local, &progress).await?;

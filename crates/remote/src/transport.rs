@@ -20,7 +20,6 @@ use crate::origin::{Bundle, Origin};
 use crate::output::{Progress, archive, layout, registry, store};
 use crate::publish::{Destination, Publisher};
 use crate::stream::blocking;
-use crate::uploads::Uploads;
 
 /// Moves images between places, byte by byte as they are.
 #[derive(Clone, Debug)]
@@ -103,8 +102,7 @@ impl Transport {
     ) -> Result<Copied, WriteError> {
         let bundle = self.open(source, platform).await?;
         let references: Vec<_> = references.iter().cloned().map(Reference::or_latest).collect();
-        let Publisher { client, events, .. } = &self.publisher;
-        registry::push(client, &bundle, &references, &Uploads::none(), events).await?;
+        registry::push(&self.publisher, &bundle, &references).await?;
         Ok(Copied { descriptor: bundle.root().descriptor() })
     }
 
@@ -204,11 +202,11 @@ impl Transport {
         destination: &Location,
         progress: &Progress,
     ) -> Result<(), WriteError> {
-        let Publisher { client, events, local, .. } = &self.publisher;
+        let local = &self.publisher.local;
         let kind = match destination {
             Location::Named(name) | Location::Registry(name) => {
                 let name = [name.clone().or_latest()];
-                return registry::push(client, bundle, &name, &Uploads::none(), events).await;
+                return registry::push(&self.publisher, bundle, &name).await;
             }
             Location::Store(name) => {
                 store::write(bundle, &[name.clone().or_latest()], local, progress).await?;

@@ -76,6 +76,7 @@ impl World {
             client: client(),
             local,
             uploads: strata_remote::Uploads::none(),
+            immutable_tags: strata_remote::ImmutableTags::default(),
             events: told,
             scratch,
             owners: Owners::Caller,

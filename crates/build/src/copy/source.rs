@@ -4,7 +4,7 @@ use strata_dockerfile::Pattern;
 use strata_tree::lookup::Last;
 use strata_tree::{Directory, LeafKind, LookupError, Node, Resolved, Tree, TreePath};
 
-use super::CopyError;
+use super::{Copier, CopyError, CopyOptions, Destination};
 
 /// Whether a source has `*`, `?` or `[` that is not escaped.
 pub fn contains_wildcards(source: &[u8]) -> bool {
@@ -107,4 +107,20 @@ pub fn require_below<C: Clone>(
         }
     }
     Ok(())
+}
+
+/// Requires that of `relative` below `pivot` something is left to copy after `--exclude`. Otherwise the
+/// directories above it would be made for nothing.
+pub fn require_included<C: Clone>(
+    from: &Tree<C>,
+    pivot: &TreePath,
+    relative: &TreePath,
+    options: &CopyOptions<'_>,
+) -> Result<(), CopyError> {
+    let mut copier = Copier::new(&Tree::default());
+    copier.copy(from, pivot, Destination(b"/"), options)?;
+    if copier.finish().iter().any(|change| change.path().starts_with(relative)) {
+        return Ok(());
+    }
+    Err(CopyError::LeftOut { path: pivot.append(relative)? })
 }

@@ -326,3 +326,31 @@ fn unpacking_stays_below_its_destination_and_replaces_what_is_in_the_way() {
     ];
     assert_eq!(show(&copier.finish()), expected);
 }
+
+#[test]
+fn parents_of_what_is_left_out_are_not_made() {
+    let from = tree(&["d foo", "f foo/a x", "f foo/b x", "d empty", "f bar x"]);
+    for (relative, excludes, is_left) in [
+        ("bar", vec!["bar"], false),
+        ("foo", vec!["foo"], false),
+        ("foo/a", vec!["foo/a"], false),
+        ("foo/a", vec!["foo"], false),
+        ("foo/a", vec!["foo/b"], true),
+        // The directory itself stays, as does what an exception brings back.
+        ("foo", vec!["foo/*"], true),
+        ("foo", vec!["foo", "!foo/b"], true),
+        ("empty", vec!["foo"], true),
+        ("", vec!["foo"], true),
+    ] {
+        let include = Filter::new([if relative.is_empty() { "**" } else { relative }]);
+        let include = include.expect("a pattern");
+        let exclude = Filter::new(excludes.iter().copied()).expect("patterns");
+        let options = CopyOptions {
+            include: Some(&include),
+            exclude: Some(&exclude),
+            ..CopyOptions::default()
+        };
+        let found = require_included(&from, &path("/"), &path(relative), &options);
+        assert_eq!(found.is_ok(), is_left, "{relative} without {excludes:?}: {found:?}");
+    }
+}

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -207,10 +208,19 @@ impl StepCache for FakeCache {
     }
 }
 
-/// A command writes its own text into `/made`, says so, and ends as it was told to.
+/// How many commands run, and how many ran at the same time at most.
+#[derive(Debug, Default)]
+pub(crate) struct AtOnce {
+    now: AtomicUsize,
+    pub(crate) most: AtomicUsize,
+}
+
+/// A command writes its own text into `/made`, says so, and ends as it was told to. One that begins with `wait` takes
+/// its time.
 #[derive(Debug)]
 struct Scripted {
     commands: Arc<Mutex<Vec<String>>>,
+    at_once: Arc<AtOnce>,
     exits: Arc<Mutex<BTreeMap<String, Exit>>>,
 }
 
@@ -227,6 +237,12 @@ impl Isolation for Scripted {
     ) -> Result<Outcome, RunError> {
         let text = command.arguments.last().unwrap().to_string_lossy().into_owned();
         self.commands.lock().unwrap().push(text.clone());
+        let now = self.at_once.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.at_once.most.fetch_max(now, Ordering::SeqCst);
+        if text.starts_with("wait") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.at_once.now.fetch_sub(1, Ordering::SeqCst);
         std::fs::write(command.root.join("made"), &text).unwrap();
         output(Stream::Stdout, format!("output of {text}\n").as_bytes());
         let exit = self.exits.lock().unwrap().get(&text).copied().unwrap_or(Exit::Code(0));
@@ -243,6 +259,7 @@ pub(crate) struct World {
     cache: Arc<FakeCache>,
     uploads: Arc<Told>,
     pub(crate) commands: Arc<Mutex<Vec<String>>>,
+    pub(crate) at_once: Arc<AtOnce>,
     exits: Arc<Mutex<BTreeMap<String, Exit>>>,
 }
 
@@ -265,6 +282,7 @@ impl World {
             cache: Arc::default(),
             uploads: Arc::default(),
             commands: Arc::default(),
+            at_once: Arc::default(),
             exits: Arc::default(),
         };
         for (name, content) in files {
@@ -354,6 +372,7 @@ impl World {
                 snapshotter: Arc::new(WalkSnapshotter::open(&self.place("snapshots")).unwrap()),
                 isolation: Ok(Arc::new(Scripted {
                     commands: Arc::clone(&self.commands),
+                    at_once: Arc::clone(&self.at_once),
                     exits: Arc::clone(&self.exits),
                 })),
             },

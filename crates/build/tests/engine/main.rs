@@ -143,6 +143,25 @@ async fn stage_waits_only_where_it_needs_another() {
     assert_eq!(built.image.layers.len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_many_stages_do_not_all_run_at_once() {
+    use std::fmt::Write as _;
+
+    let world = World::new(&[]);
+    let mut text = String::new();
+    for number in 0..40 {
+        writeln!(text, "FROM base AS s{number}\nRUN wait {number}").expect("fits");
+    }
+    text.push_str("FROM base\n");
+    for number in 0..40 {
+        writeln!(text, "COPY --from=s{number} /made /{number}").expect("fits");
+    }
+    world.build(&text).await.expect("builds");
+    assert_eq!(ran(&world).len(), 40);
+    let most = world.at_once.most.load(std::sync::atomic::Ordering::SeqCst);
+    assert!((2..=16).contains(&most), "{most} at once");
+}
+
 #[tokio::test]
 async fn failure_of_one_stage_is_the_error_of_the_build() {
     let world = World::new(&[]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 use strata_oci::Reference;
-use strata_remote::CacheSource;
+use strata_remote::{CacheSource, ImmutableTags};
 use strata_sandbox::Ulimit;
 
 use super::registry::RegistryArgs;
@@ -94,8 +94,8 @@ pub(crate) struct Extra {
     pub(crate) single_layer: bool,
     /// Whether destinations are asked beforehand if they take anything.
     pub(crate) permission: PushPermission,
-    /// Whether a tag that cannot be moved is left as it is.
-    pub(crate) keep_immutable_tags: bool,
+    /// What becomes of a tag that cannot be moved.
+    pub(crate) immutable_tags: ImmutableTags,
     /// More files for scripts.
     pub(crate) result_files: Vec<ResultFile>,
     pub(crate) exit_codes: ExitCodes,
@@ -133,7 +133,11 @@ pub(crate) enum ExitCodes {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What is built")]
 pub(crate) struct InputArgs {
-    /// The build context: a directory, an archive, or `-`
+    /// The build context: a directory, an archive, `-`, or the address of one elsewhere
+    ///
+    /// Elsewhere: a git repository, an archive on a web server, or one in an object store
+    /// (`s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `https://ACCOUNT.blob.core.windows.net/CONTAINER/KEY`),
+    /// read as whoever this process is in that cloud.
     ///
     /// In a job of GitLab it may be left out: it is then what GitLab checked out.
     #[arg(value_name = "CONTEXT", value_hint = ValueHint::AnyPath)]
@@ -156,8 +160,8 @@ pub(crate) struct InputArgs {
     /// Give a name to another context
     ///
     /// `COPY --from=NAME`, `FROM NAME` and `RUN --mount=from=NAME` then use it, also where NAME is
-    /// an image or a stage of the Dockerfile. SRC is a directory, `docker-image://REF` or
-    /// `oci-layout://DIR[:TAG]`.
+    /// an image or a stage of the Dockerfile. SRC is what CONTEXT may be, except `-`;
+    /// `docker-image://REF` or `oci-layout://DIR[:TAG]`.
     #[arg(long, value_name = "NAME=SRC", value_parser = context::named)]
     pub(crate) build_context: Vec<NamedContext>,
     /// Build this stage, by name or number, and stop there
@@ -165,7 +169,7 @@ pub(crate) struct InputArgs {
     pub(crate) target: Option<String>,
     /// Build for this platform, as in `linux/arm64`; default is the host's
     ///
-    /// One platform at a time: several of them are not built yet.
+    /// Several of them, with commas between them, make an index of their images.
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
     pub(crate) platform: Vec<String>,
     /// Resolve base images anew even if the local store has them
@@ -284,7 +288,8 @@ pub(crate) struct RunArgs {
     ///
     /// Keys are Ed25519, ECDSA (P-256, P-384) or RSA without a passphrase, in a format of OpenSSH or in
     /// PKCS#8. They stay in the memory of the builder: commands may have things signed, no more. The
-    /// agent `default` is also the one of git, for repositories over ssh.
+    /// agent `default` is also the one of git, for repositories over ssh; a context that is one
+    /// comes with the agent of `SSH_AUTH_SOCK` where nothing is given.
     #[arg(long, value_name = "ID[=SOCKET|KEY[,KEY…]]", value_parser = ssh::parse)]
     pub(crate) ssh: Vec<Ssh>,
     /// Which network commands have, where RUN itself says nothing

@@ -41,7 +41,7 @@ pub(crate) struct RegistryArgs {
     /// registry refuses it; `strata doctor --registry REF` shows all of it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) authfile: Option<PathBuf>,
-    /// Try a request again as often where the network or the registry fails; default 5
+    /// Try a request again as often where the network or the registry fails; default 5, and 2 where the port is closed
     #[arg(long, value_name = "N")]
     pub(crate) registry_retries: Option<u32>,
     /// Pull from mirrors only, where a registry has some
@@ -51,6 +51,9 @@ pub(crate) struct RegistryArgs {
     #[arg(skip)]
     pub(crate) unchecked_except: Option<Vec<String>>,
     /// Which credentials of the environment are used; default all, `""` for none
+    ///
+    /// `env`: variables of kaniko's; `gitlab`: those of a job; `google`, `ecr`, `acr`: who this process is in
+    /// a cloud, for the registries of that cloud alone, asked after all that is configured.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = credential_helper)]
     pub(crate) credential_helpers: Option<Vec<CredentialHelper>>,
 }
@@ -71,6 +74,15 @@ pub(crate) enum CredentialHelper {
     Env,
     /// The variables of a GitLab job.
     Gitlab,
+    /// Who this process is in Google's cloud.
+    #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "refused by name"))]
+    Google,
+    /// Who it is in Amazon's.
+    #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "refused by name"))]
+    Ecr,
+    /// Who it is in Microsoft's.
+    #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "refused by name"))]
+    Acr,
 }
 
 /// Reads the name of a source of credentials.
@@ -79,11 +91,17 @@ pub(crate) fn credential_helper(text: &str) -> Result<CredentialHelper, String> 
         "" => Ok(CredentialHelper::Nothing),
         "env" => Ok(CredentialHelper::Env),
         "gitlab" => Ok(CredentialHelper::Gitlab),
-        "google" | "ecr" | "acr" => {
-            Err("it is not built in yet: name its program in `credHelpers` of a `config.json`"
-                .to_owned())
-        }
-        _ => Err("it is one of `env` and `gitlab`".to_owned()),
+        #[cfg(feature = "cloud")]
+        "google" => Ok(CredentialHelper::Google),
+        #[cfg(feature = "cloud")]
+        "ecr" => Ok(CredentialHelper::Ecr),
+        #[cfg(feature = "cloud")]
+        "acr" => Ok(CredentialHelper::Acr),
+        #[cfg(not(feature = "cloud"))]
+        "google" | "ecr" | "acr" => Err("it is left out of this program: name another one in \
+                                         `credHelpers` of a `config.json`"
+            .to_owned()),
+        _ => Err("it is one of `env`, `gitlab`, `google`, `ecr` and `acr`".to_owned()),
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &BuildArgs, environment: &Environment) -> Result<()
     if let Some(call) = arguments.call.asked() {
         return crate::commands::check::call(call, arguments, environment);
     }
-    settings::refuse_unbuilt(arguments)?;
+    settings::check_contexts(arguments)?;
     settings::check_outputs(arguments)?;
     let terminal = streams::talk_is_terminal();
     let progress = progress::progress(arguments.progress, environment, terminal)?;
@@ -70,7 +70,7 @@ async fn build(wiring: work::Wiring<'_>) -> Result<(), Failure> {
     let (asked, stopped) = tokio::sync::watch::channel(false);
     let exit_codes = wiring.arguments.extra.exit_codes;
     let work = |events| async {
-        let built = work::build(wiring, events, cancel.clone(), stopped).await;
+        let built = Box::pin(work::build(wiring, events, cancel.clone(), stopped)).await;
         built.map_err(|failure| match exit_codes {
             ExitCodes::OfKind => failure,
             ExitCodes::OfCommand => exit_as_kaniko(failure),

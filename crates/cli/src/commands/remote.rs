@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strata_build::event::Events;
 use strata_registry::Client;
-use strata_remote::{Freshness, LazyImages, Local, Owners, Publisher, Uploads};
+use strata_remote::{Freshness, ImmutableTags, LazyImages, Local, Owners, Publisher, Uploads};
 use strata_store::Store;
 
 use crate::args::registry::RegistryArgs;
@@ -74,6 +74,7 @@ impl Remote {
             client: self.client.clone(),
             local: self.local.clone(),
             uploads: Uploads::none(),
+            immutable_tags: ImmutableTags::default(),
             events: Arc::clone(&self.events),
             scratch: self.places.scratch.clone(),
             owners: Owners::Caller,

@@ -47,7 +47,8 @@ pub(crate) fn planning_error(error: &PlanningError, source: &Source) -> Failure 
         PlanningError::Base { request, source: cause } => {
             let sources = std::slice::from_ref(source);
             let diagnostic = placed(Diagnostic::of(error), sources, Some(request.span))
-                .helped(cause.hint.clone());
+                .helped(cause.hint.clone())
+                .helped(request.help.clone());
             Failure::new(exit_of(cause.class), diagnostic)
         }
         PlanningError::NoLayout(_) => Failure::new(Exit::Failed, Diagnostic::of(error)),

@@ -15,6 +15,7 @@ use crate::environment::{Environment, variable};
 use crate::exit::Exit;
 use crate::settings::gitlab::GitLab;
 use crate::settings::ssh::GitAgent;
+use crate::value::context::ContextSource;
 use crate::value::key_value::{self, KeyValue};
 use crate::value::output::{Output, OutputKind};
 use crate::value::secret::SecretSource;
@@ -36,24 +37,18 @@ pub(crate) fn with_context(
     Ok(arguments)
 }
 
-/// Refuses what the contract has and the engine does not, before anything is read.
-pub(crate) fn refuse_unbuilt(arguments: &BuildArgs) -> Result<(), Failure> {
-    let contexts = &arguments.input.build_context;
-    if let Some((name, what)) =
-        contexts.iter().find_map(|one| Some((&one.name, one.source.not_built()?)))
-    {
-        return Err(Failure::not_built(&format!("`--build-context {name}=…` with {what}")));
-    }
+/// Refuses contexts that cannot be, before anything is read.
+pub(crate) fn check_contexts(arguments: &BuildArgs) -> Result<(), Failure> {
     let context = crate::value::context::operand(arguments.input.operand());
-    if let Some(what) = context.not_built() {
-        return Err(Failure::not_built(what).help("clone or download it, and give the directory"));
+    let named = arguments.input.build_context.iter().map(|one| &one.source);
+    for source in named.chain([&context]) {
+        if let ContextSource::Object(address) = source {
+            super::clouds::check(address)?;
+        }
     }
     if super::dockerfile::both_from_stdin(arguments.input.operand(), arguments.input.file.as_ref())
     {
         return Err(Failure::usage("the context and the Dockerfile cannot both be standard input"));
-    }
-    if arguments.extra.keep_immutable_tags {
-        return Err(Failure::not_built("`--push-ignore-immutable-tag-errors`"));
     }
     Ok(())
 }
@@ -284,22 +279,23 @@ mod tests {
     }
 
     #[test]
-    fn unbuilt_options_are_refused_by_name() {
+    fn contexts_that_cannot_be_are_refused() {
         for (words, expected) in [
             (&["."][..], None),
+            (&["--build-context", "a=gs://b/c", "s3://bucket/a.tar"], None),
+            (&["--build-context", "a=gs:///c", "."], Some("`gs:///c` names no bucket")),
             (
-                &["--build-context", "a=gs://b/c", "."],
+                &["s3://bucket/dir/"],
                 Some(
-                    "`--build-context a=…` with an object store as a build context is not built yet",
+                    "`s3://bucket/dir/` names a directory: a context in an object store is an archive",
                 ),
             ),
-            (&["s3://bucket/a.tar"], Some("an object store as a build context is not built yet")),
             (
                 &["-f", "-", "-"],
                 Some("the context and the Dockerfile cannot both be standard input"),
             ),
         ] {
-            let failure = refuse_unbuilt(&arguments(words)).err();
+            let failure = check_contexts(&arguments(words)).err();
             let message = failure.as_ref().map(|failure| failure.diagnostics[0].message.as_str());
             assert_eq!(message, expected, "{words:?}");
             assert!(failure.is_none_or(|failure| failure.exit == Exit::Usage));

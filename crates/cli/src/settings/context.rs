@@ -54,9 +54,6 @@ impl OpenedContext {
 
 /// Opens a context of this machine. Archives are unpacked below `scratch`.
 pub(crate) fn open(source: &ContextSource, scratch: &Path) -> Result<OpenedContext, Failure> {
-    if let Some(what) = source.not_built() {
-        return Err(Failure::not_built(what));
-    }
     match source {
         ContextSource::Stdin => piped(io::stdin(), Path::new("-"), scratch),
         ContextSource::Local(path) => {
@@ -78,7 +75,7 @@ pub(crate) fn open(source: &ContextSource, scratch: &Path) -> Result<OpenedConte
         }
         ContextSource::Git(_)
         | ContextSource::Url(_)
-        | ContextSource::Bucket(_)
+        | ContextSource::Object(_)
         | ContextSource::Image(_)
         | ContextSource::Layout { .. } => Err(Failure::usage("an image has no build context")),
     }

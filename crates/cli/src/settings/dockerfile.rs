@@ -51,6 +51,11 @@ fn candidates(file: Option<&OsStr>, context: &Path) -> Vec<PathBuf> {
             if !paths.contains(&inside) {
                 paths.push(inside);
             }
+            // The reference takes the default name in lower case too, in whatever directory.
+            if Path::new(file).file_name() == Some(OsStr::new(DEFAULTS[0])) {
+                let lower = paths.iter().map(|path| path.with_file_name(DEFAULTS[1]));
+                paths.extend(lower.collect::<Vec<_>>());
+            }
             paths
         }
         None => DEFAULTS.map(|name| context.join(name)).to_vec(),
@@ -203,12 +208,14 @@ mod tests {
         let both = directory(&[("Dockerfile", "1"), ("Containerfile", "2"), ("sub/D", "3")]);
         let second = directory(&[("Containerfile", "2"), ("Dockerfile/x", "")]);
         let lower = directory(&[("dockerfile", "4"), ("Containerfile", "2")]);
+        let below = directory(&[("sub/dockerfile", "5")]);
         let outside = both.path().join("sub/D");
         for (file, context, expected) in [
             (None, &both, ("Dockerfile", "1")),
             (None, &second, ("Containerfile", "2")),
             (None, &lower, ("dockerfile", "4")),
             (Some(OsStr::new("sub/D")), &both, ("sub/D", "3")),
+            (Some(OsStr::new("sub/Dockerfile")), &below, ("sub/dockerfile", "5")),
             (Some(outside.as_os_str()), &second, (outside.to_str().expect("is UTF-8"), "3")),
         ] {
             let found = read(file, context.path()).expect("is there");

@@ -8,6 +8,7 @@ use crate::args::registry::RegistryArgs;
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::{Environment, variable};
 use crate::exit::Exit;
+use crate::settings::clouds::Clouds;
 
 mod credentials;
 mod gitlab;
@@ -79,8 +80,10 @@ pub(crate) fn client(
     arguments: &RegistryArgs,
     environment: &Environment,
 ) -> Result<Client, Failure> {
-    let sources = credentials::sources(arguments, environment)?;
-    Client::new(&settings(arguments, environment)?, Credentials::new(sources))
+    let settings = settings(arguments, environment)?;
+    let clouds = Clouds::of(environment, settings.clone());
+    let sources = credentials::sources(arguments, environment, &clouds)?;
+    Client::new(&settings, Credentials::new(sources))
         .map_err(|error| Failure::new(Exit::Usage, Diagnostic::of(&error)))
 }
 

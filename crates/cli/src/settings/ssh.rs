@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use strata_agent::{Access, Agent, KeyError, PrivateKey, Server};
 
+use crate::args::build::BuildArgs;
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::{Environment, variable};
 use crate::exit::Exit;
+use crate::value::context::{self, ContextSource};
 use crate::value::ssh::Ssh;
 
 /// What `BuildKit` reads of a key file at most.
@@ -18,6 +20,25 @@ const LARGEST_KEY: u64 = 100 << 10;
 
 /// The longest path that fits into the address of a socket.
 const LONGEST_ADDRESS: usize = 107;
+
+/// What `--ssh` gives. A context that is fetched over ssh comes with the user's own agent where nothing is given, as
+/// with `docker buildx build`.
+pub(crate) fn given(arguments: &BuildArgs, environment: &Environment) -> Vec<Ssh> {
+    let given = arguments.run.ssh.clone();
+    let needs_agent = match context::operand(arguments.input.operand()) {
+        ContextSource::Git(address) => is_ssh(&address),
+        _ => false,
+    };
+    if given.is_empty() && needs_agent && environment.get(variable::SSH_AUTH_SOCK).is_some() {
+        return vec![Ssh { id: "default".to_owned(), paths: Vec::new() }];
+    }
+    given
+}
+
+/// `ssh://…` and `USER@HOST:PATH`.
+fn is_ssh(address: &str) -> bool {
+    address.starts_with("ssh://") || (!address.contains("://") && address.contains('@'))
+}
 
 /// The agents, by their ids. Keys are read here and nowhere else.
 pub(crate) fn agents(

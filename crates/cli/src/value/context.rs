@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use strata_oci::{Reference, ReferenceError};
 
+use crate::settings::clouds;
+
 /// Where a context is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ContextSource {
@@ -16,27 +18,12 @@ pub(crate) enum ContextSource {
     Git(String),
     /// An archive or a Dockerfile on a web server.
     Url(String),
-    /// An object store, by its scheme.
-    Bucket(String),
+    /// A file of an object store.
+    Object(String),
     /// An image.
     Image(Reference),
     /// An image in a layout.
     Layout { directory: PathBuf, selector: Option<String> },
-}
-
-impl ContextSource {
-    /// What to say about a kind that cannot be read yet.
-    pub(crate) fn not_built(&self) -> Option<&'static str> {
-        match self {
-            Self::Bucket(_) => Some("an object store as a build context"),
-            Self::Stdin
-            | Self::Local(_)
-            | Self::Git(_)
-            | Self::Url(_)
-            | Self::Image(_)
-            | Self::Layout { .. } => None,
-        }
-    }
 }
 
 /// A named context.
@@ -110,11 +97,11 @@ fn remote(text: &str) -> Option<ContextSource> {
     {
         return Some(ContextSource::Git(owned()));
     }
+    if clouds::is_object(text) {
+        return Some(ContextSource::Object(owned()));
+    }
     if starts(&["http://", "https://"]) {
         return Some(ContextSource::Url(owned()));
-    }
-    if starts(&["s3://", "gs://", "az://", "azure://"]) {
-        return Some(ContextSource::Bucket(owned()));
     }
     None
 }
@@ -133,7 +120,7 @@ mod tests {
             ("git@example.com:a/b", git("git@example.com:a/b")),
             ("https://example.com/a.git#main:dir", git("https://example.com/a.git#main:dir")),
             ("https://example.com/a.tar", ContextSource::Url("https://example.com/a.tar".into())),
-            ("s3://bucket/a", ContextSource::Bucket("s3://bucket/a".into())),
+            ("s3://bucket/a", ContextSource::Object("s3://bucket/a".into())),
             ("dir/git://x", ContextSource::Local("dir/git://x".into())),
         ] {
             assert_eq!(operand(OsStr::new(text)), expected, "{text}");

@@ -38,7 +38,7 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     } else {
         let text = String::from_utf8_lossy(body);
         // A page for browsers says nothing that fits a line.
-        if text.trim_start().starts_with('<') { String::new() } else { text.into_owned() }
+        if text.trim_start().starts_with('<') { of_xml(&text) } else { text.into_owned() }
     };
     one_line(&text)
 }
@@ -51,6 +51,20 @@ fn describe(entry: &Entry) -> String {
         text.push_str(detail);
     }
     text
+}
+
+/// The clouds' object stores answer with `<Error><Code>…</Code><Message>…</Message></Error>`.
+fn of_xml(text: &str) -> String {
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once("</")?.0)
+    };
+    let Some(code) = element("Code") else { return String::new() };
+    match element("Message") {
+        // A store's second line is the request's number and the time.
+        Some(message) => format!("{code}: {}", message.lines().next().unwrap_or_default()),
+        None => code.to_owned(),
+    }
 }
 
 fn one_line(text: &str) -> String {
@@ -85,6 +99,11 @@ mod tests {
             (r#"{"details":"incorrect username or password"}"#, "incorrect username or password"),
             (r#"{"error":"invalid_grant","error_description":"expired"}"#, "expired"),
             ("<html>Bad gateway</html>", ""),
+            (
+                "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>No key.\nId: 1</Message></Error>",
+                "NoSuchKey: No key.",
+            ),
+            ("<Error><Code>Broken</Code><Message>", "Broken"),
             ("plain\r\n  words", "plain words"),
             ("", ""),
             (&long, &format!("{}…", "x".repeat(300))),

@@ -164,7 +164,7 @@ fn contents(name: String, records: &Records) -> Contents {
         ran: record.ran(),
         used: record.used,
     };
-    let mut steps: Vec<StepRow> = records.steps.iter().map(row).collect();
+    let mut steps: Vec<StepRow> = records.results().map(row).collect();
     steps.sort_by_key(|row| (std::cmp::Reverse(row.used), row.key));
     let mounts = records.mounts.values().map(|mount| MountRow {
         id: mount.id.clone(),

@@ -65,21 +65,21 @@ impl Caches {
     ) -> Result<Dropped, CacheError> {
         let repository = tags_of(source).ok_or(CacheError::NoCache)?;
         let oldest = self.now.saturating_sub(seconds(unused));
-        let mut dropped = Dropped { steps: 0, mounts: 0 };
+        let mut dropped = Records::default();
         for (digest, records) in self.tagged(Some(repository)).await? {
             if records.last_used() <= oldest {
                 self.client.delete_manifest(repository, digest).await.map_err(WriteError::from)?;
-                dropped.steps += records.steps.len();
-                dropped.mounts += records.mounts.len();
+                dropped.steps.extend(records.steps);
+                dropped.mounts.extend(records.mounts);
             }
         }
-        Ok(dropped)
+        Ok(difference(&dropped, &Records::default()))
     }
 }
 
 fn difference(before: &Records, after: &Records) -> Dropped {
     Dropped {
-        steps: before.steps.len() - after.steps.len(),
+        steps: before.results().count() - after.results().count(),
         mounts: before.mounts.len() - after.mounts.len(),
     }
 }

@@ -249,6 +249,16 @@ impl Records {
             .collect()
     }
 
+    /// The results, each once: one that is also known by what it stands on says nothing more there, and not even what
+    /// its step does.
+    pub(super) fn results(&self) -> impl Iterator<Item = (&StepKey, &Record)> {
+        let defined = self.steps.values().filter(|record| record.slot.is_some());
+        let defined: BTreeSet<Digest> = defined.map(|record| record.layer.digest).collect();
+        let says_more =
+            move |record: &Record| record.slot.is_some() || !defined.contains(&record.layer.digest);
+        self.steps.iter().filter(move |(_, record)| says_more(record))
+    }
+
     /// The record that was used last of those whose step does the same.
     pub(super) fn closest(&self, slot: Digest) -> Option<&Record> {
         let same = self.steps.values().filter(|record| record.slot == Some(slot));

@@ -11,7 +11,7 @@ use strata_registry::{BlobPush, Client, Pushed};
 
 use crate::error::WriteError;
 use crate::origin::{Bundle, Origin, PushSource};
-use crate::uploads::Uploads;
+use crate::publish::{ImmutableTags, Publisher};
 
 /// Blobs on their way at one time, over all registries.
 pub(crate) const PARALLEL: usize = 4;
@@ -21,12 +21,11 @@ pub(crate) const PARALLEL: usize = 4;
 /// No tag moves, in no registry, before all blobs and all manifests are at every one of them. A reference without a
 /// tag is pushed by digest. Blobs that were sent ahead are waited for.
 pub(crate) async fn push(
-    client: &Client,
+    with: &Publisher,
     bundle: &Bundle,
     references: &[Reference],
-    ahead: &Uploads,
-    events: &Arc<dyn Events>,
 ) -> Result<(), WriteError> {
+    let Publisher { client, uploads: ahead, immutable_tags, events, .. } = with;
     let mut repositories: BTreeSet<&Repository> =
         references.iter().map(Reference::repository).collect();
     // A registry that has the manifest has all that it names: one question instead of one for each blob.
@@ -59,7 +58,17 @@ pub(crate) async fn push(
     }
     for reference in references {
         if reference.tag().is_some() {
-            put(client, reference, bundle.root()).await?;
+            match put(client, reference, bundle.root()).await {
+                Err(WriteError::Registry(error))
+                    if *immutable_tags == ImmutableTags::Keep && error.is_immutable_tag() =>
+                {
+                    tracing::debug!(%error, "a tag is kept");
+                    let message = format!("`{reference}` is immutable: it stays what it was");
+                    events.emit(Event::Warning { message, line: None });
+                    continue;
+                }
+                put => put?,
+            }
         }
         events.emit(Event::Pushed {
             reference: reference.to_string(),

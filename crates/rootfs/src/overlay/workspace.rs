@@ -223,6 +223,10 @@ impl Workspace for OverlayWorkspace {
         Ok(outcome.changes)
     }
 
+    fn keeps_changes(&self) -> bool {
+        true
+    }
+
     fn fork(&self) -> Result<Box<dyn Workspace>, SnapshotError> {
         if self.running.is_some() {
             return Err(SnapshotError::ChangesPending);

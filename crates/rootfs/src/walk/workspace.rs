@@ -256,6 +256,10 @@ impl Workspace for WalkWorkspace {
         Ok(outcome.changes)
     }
 
+    fn keeps_changes(&self) -> bool {
+        false
+    }
+
     fn fork(&self) -> Result<Box<dyn Workspace>, SnapshotError> {
         if self.running {
             return Err(SnapshotError::ChangesPending);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 
-use super::http::{Answer, Request, pairs};
+use crate::server::{Answer, Request, pairs};
 
 /// Says whom a registry lets in.
 #[derive(Debug, Clone, PartialEq, Eq)]

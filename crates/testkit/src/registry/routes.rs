@@ -1,103 +1,9 @@
 //! The distribution protocol, the server's side.
 
-use std::io::BufReader;
-use std::net::{Shutdown, TcpStream};
+use super::State;
+use crate::server::{Answer, Request};
 
-use super::fault::Action;
-use super::http::{self, Answer, Request};
-use super::{Shared, State};
-
-/// Answers the requests of one connection until it ends.
-pub(super) fn serve(shared: &Shared, stream: &TcpStream) {
-    let mut reader = BufReader::new(stream);
-    // An error here is a client that went away.
-    while let Ok(Some(mut request)) = http::read_head(&mut reader) {
-        let action = strike(shared, &request);
-        let (limit, goes_down) = match &action {
-            Some(Action::Hang { after }) => (Some(*after), false),
-            Some(Action::GoDown { after }) => (Some(*after), true),
-            _ => (None, false),
-        };
-        let kept = match &action {
-            Some(Action::KeepAndHang { after }) => Some(*after),
-            _ => limit,
-        };
-        if http::read_body(&mut reader, &mut request, kept.unwrap_or(u64::MAX)).is_err() {
-            break;
-        }
-        if limit.is_some() {
-            note(shared, &request, None);
-            if goes_down {
-                shared.close();
-            }
-            break;
-        }
-        if let Some(Action::Delay(time)) = action {
-            std::thread::sleep(time);
-        }
-        let mut answer = answer(shared, &mut request, action.as_ref());
-        let mut cut_after = None;
-        match &action {
-            Some(Action::LoseAnswer | Action::KeepAndHang { .. }) => {
-                note(shared, &request, None);
-                break;
-            }
-            Some(Action::CutBody(after)) => cut_after = Some(*after),
-            Some(Action::CorruptBody) => {
-                let middle = answer.body.len() / 2;
-                if let Some(byte) = answer.body.get_mut(middle) {
-                    *byte ^= 0x20;
-                }
-            }
-            Some(Action::OmitHeader(omitted)) => answer.headers.retain(|(name, _)| name != omitted),
-            _ => {}
-        }
-        note(shared, &request, Some(answer.status));
-        let is_head = request.method == "HEAD";
-        let written = http::write(stream, &answer, is_head, cut_after);
-        if written.is_err() || cut_after.is_some() {
-            break;
-        }
-    }
-    let _already_closed = stream.shutdown(Shutdown::Both);
-}
-
-fn strike(shared: &Shared, request: &Request) -> Option<Action> {
-    let mut state = shared.state();
-    // All faults count the request, also those behind the one that acts.
-    let mut actions: Vec<Action> = Vec::new();
-    for fault in &mut state.faults {
-        actions.extend(fault.strike(&request.method, &request.target));
-    }
-    actions.into_iter().next()
-}
-
-/// Appends to the log, with digests short enough to read.
-fn note(shared: &Shared, request: &Request, status: Option<u16>) {
-    let mut target = request.target.replace("sha256%3A", "sha256:").replace("%2F", "/");
-    let mut from = 0;
-    while let Some(at) = target[from..].find("sha256:").map(|at| from + at + "sha256:".len()) {
-        let digits = target[at..].bytes().take_while(u8::is_ascii_hexdigit).count();
-        target.replace_range(at + digits.min(8)..at + digits, "");
-        from = at;
-    }
-    let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-    shared.state().log.push(format!("{} {target} {status}", request.method));
-}
-
-fn answer(shared: &Shared, request: &mut Request, action: Option<&Action>) -> Answer {
-    let mut state = shared.state();
-    match action {
-        Some(Action::Answer(answer)) => return answer.clone(),
-        Some(Action::LimitBody(most)) if request.body.len() > *most => {
-            return Answer::error(413, "TOO_LARGE");
-        }
-        Some(Action::RevokeTokens) => state.access.revoke(),
-        Some(Action::IgnoreRange) => {
-            request.headers.remove("range");
-        }
-        _ => {}
-    }
+pub(super) fn answer(state: &mut State, request: &Request) -> Answer {
     if request.path == "/token" {
         return state.access.token(request);
     }
@@ -119,7 +25,7 @@ fn answer(shared: &Shared, request: &mut Request, action: Option<&Action>) -> An
             if let Some(refusal) = state.access.check(request, &needs) {
                 return refusal;
             }
-            return route(&mut state, request, repository, tail);
+            return route(state, request, repository, tail);
         }
     }
     Answer::error(404, "NOT_FOUND")

@@ -90,6 +90,7 @@ async fn open_one(source: &ContextSource, fetch: &Fetch) -> Result<OpenedContext
     match source {
         ContextSource::Git(address) => fetch.repository(address),
         ContextSource::Url(url) => fetch.archive(url).await,
+        ContextSource::Object(address) => fetch.object(address).await,
         local => context::open(local, fetch.scratch()),
     }
 }

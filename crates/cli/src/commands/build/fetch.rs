@@ -13,12 +13,14 @@ use tempfile::TempDir;
 
 use crate::diagnostic::{Diagnostic, Failure, fold};
 use crate::exit::Exit;
+use crate::settings::clouds::Clouds;
 use crate::settings::context::{self, OpenedContext};
 use crate::settings::dockerfile::{self, Found};
 
 /// What it takes to read from elsewhere.
 pub(super) struct Fetch {
     downloads: ClientDownloads,
+    clouds: Clouds,
     git: Git,
     secrets: BTreeMap<String, Secret>,
     scratch: PathBuf,
@@ -29,13 +31,14 @@ pub(super) struct Fetch {
 impl Fetch {
     pub(super) fn new(
         client: Client,
+        clouds: Clouds,
         git: Git,
         secrets: BTreeMap<String, Secret>,
         scratch: &Path,
         keep_git_dir: bool,
     ) -> Self {
         let downloads = ClientDownloads::new(client);
-        Self { downloads, git, secrets, scratch: scratch.to_owned(), keep_git_dir }
+        Self { downloads, clouds, git, secrets, scratch: scratch.to_owned(), keep_git_dir }
     }
 
     pub(super) fn scratch(&self) -> &Path {
@@ -45,9 +48,27 @@ impl Fetch {
     /// An archive, or a Dockerfile alone, from a web server.
     pub(super) async fn archive(&self, url: &str) -> Result<OpenedContext, Failure> {
         let (directory, path, time) = self.download(url).await?;
+        self.unpack(url, directory, &path, time)
+    }
+
+    /// The same from an object store.
+    pub(super) async fn object(&self, address: &str) -> Result<OpenedContext, Failure> {
+        let directory = context::directory(&self.scratch)?;
+        let path = directory.path().join("file");
+        let time = self.clouds.download(address, &path).await?;
+        self.unpack(address, directory, &path, Some(time))
+    }
+
+    fn unpack(
+        &self,
+        name: &str,
+        directory: TempDir,
+        path: &Path,
+        time: Option<i64>,
+    ) -> Result<OpenedContext, Failure> {
         let file =
-            std::fs::File::open(&path).map_err(|error| Failure::file("read", &path, &error))?;
-        let mut opened = context::piped(file, Path::new(url), &self.scratch)?;
+            std::fs::File::open(path).map_err(|error| Failure::file("read", path, &error))?;
+        let mut opened = context::piped(file, Path::new(name), &self.scratch)?;
         drop(directory);
         opened.time = time.or(opened.time);
         Ok(opened)

@@ -29,10 +29,11 @@ use crate::commands::remote::Remote;
 use crate::diagnostic::{Diagnostic, Failure, fold};
 use crate::environment::{Environment, variable};
 use crate::exit::Exit;
+use crate::settings::clouds::Clouds;
 use crate::settings::gitlab::GitLab;
 use crate::settings::progress::Progress;
 use crate::settings::ssh::{self, GitAgent};
-use crate::settings::{build as settings, git_login, lint};
+use crate::settings::{build as settings, git_login, lint, registry};
 use crate::{streams, write};
 
 /// What a build is made of, once the program is where it has to be.
@@ -56,11 +57,11 @@ impl Events for Unheard {
 pub(super) async fn dry_run(wiring: Wiring<'_>) -> Result<(), Failure> {
     let Wiring { arguments, environment, .. } = wiring;
     let secrets = settings::secrets(arguments, environment)?;
-    let ssh = ssh::agents(&arguments.run.ssh, environment)?;
+    let ssh = ssh::agents(&ssh::given(arguments, environment), environment)?;
     let remote = open(&wiring, Arc::new(Unheard))?;
     let agent = GitAgent::start(&ssh, &remote.places.scratch)?;
     let git = settings::git(arguments, environment, agent.as_ref());
-    let fetch = fetch(&wiring, &remote, git, secrets);
+    let fetch = fetch(&wiring, &remote, git, secrets)?;
     let contexts = Box::pin(contexts::open(arguments, environment, &fetch)).await?;
     let plan = plan(&wiring, &contexts, &remote).await?;
     let text = match wiring.progress {
@@ -85,11 +86,11 @@ pub(super) async fn build(
     let Wiring { arguments, environment, .. } = wiring;
     let encode = settings::encoding(&arguments.result.output)?;
     let secrets = settings::secrets(arguments, environment)?;
-    let ssh = ssh::agents(&arguments.run.ssh, environment)?;
+    let ssh = ssh::agents(&ssh::given(arguments, environment), environment)?;
     let remote = open(&wiring, Arc::clone(&events))?;
     let agent = GitAgent::start(&ssh, &remote.places.scratch)?;
     let git = settings::git(arguments, environment, agent.as_ref());
-    let fetch = fetch(&wiring, &remote, git.clone(), secrets.clone());
+    let fetch = fetch(&wiring, &remote, git.clone(), secrets.clone())?;
     let contexts = Box::pin(contexts::open(arguments, environment, &fetch));
     let contexts = unless_stopped(&stopped, contexts).await??;
     let names: Vec<Reference> =
@@ -120,7 +121,11 @@ pub(super) async fn build(
     // Layers of single steps are no part of an image with one layer for all.
     let sent = if arguments.extra.single_layer { &[] } else { pushed };
     let uploads = uploads(&remote, sent, &events);
-    let publisher = Publisher { uploads: uploads.clone(), ..remote.publisher() };
+    let publisher = Publisher {
+        uploads: uploads.clone(),
+        immutable_tags: arguments.extra.immutable_tags,
+        ..remote.publisher()
+    };
     let resolver = Path::new("/etc/resolv.conf");
     let builder = Builder {
         ports: Ports {
@@ -249,13 +254,15 @@ fn fetch(
     remote: &Remote,
     git: Git,
     secrets: BTreeMap<String, Secret>,
-) -> Fetch {
+) -> Result<Fetch, Failure> {
     let arguments = wiring.arguments.input.build_arg.iter();
     let keep = arguments.filter(|one| one.key == "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
     let keep =
         keep.filter_map(|one| one.value.as_deref()).any(|value| value == "1" || value == "true");
     let secrets = git_login::for_contexts(secrets, wiring.environment);
-    Fetch::new(remote.client.clone(), git, secrets, &remote.places.scratch, keep)
+    let settings = registry::settings(&wiring.arguments.registry, wiring.environment)?;
+    let clouds = Clouds::of(wiring.environment, settings);
+    Ok(Fetch::new(remote.client.clone(), clouds, git, secrets, &remote.places.scratch, keep))
 }
 
 /// Plans for each platform, and makes one plan of them.

@@ -127,7 +127,7 @@ fn named(given: &[GivenContext]) -> Named {
             | ContextSource::Local(_)
             | ContextSource::Git(_)
             | ContextSource::Url(_)
-            | ContextSource::Bucket(_) => NamedContext::Directory(id),
+            | ContextSource::Object(_) => NamedContext::Directory(id),
         };
         named.insert(given.name.clone(), meaning);
     }

@@ -11,12 +11,14 @@ use crate::args::registry::{CredentialHelper, RegistryArgs};
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment::{Environment, variable};
 use crate::exit::Exit;
+use crate::settings::clouds::Clouds;
 
 /// Reads the credentials that are configured, the best first among equals: what names registries outright, then
 /// what a CI job brings along.
 pub(super) fn sources(
     arguments: &RegistryArgs,
     environment: &Environment,
+    clouds: &Clouds,
 ) -> Result<CredentialSources, Failure> {
     let mut sources = Vec::new();
     if let Some(file) = &arguments.authfile {
@@ -43,6 +45,7 @@ pub(super) fn sources(
         if arguments.asks(CredentialHelper::Gitlab) {
             sources.extend(Job::of(environment)?.credentials());
         }
+        sources.extend(clouds.helpers(arguments));
     }
     Ok(CredentialSources { sources, helper_directories: helper_directories(environment) })
 }

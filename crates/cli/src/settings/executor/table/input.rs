@@ -26,7 +26,7 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
             "context",
             Text("CONTEXT"),
             HEADING,
-            "The build context: a directory or dir://, tar://, tar://stdin, git://, https://; default /workspace/",
+            "The build context: a directory or dir://, tar://, tar://stdin, git://, https://, s3://, gs://; default /workspace/",
             Effect::Sets(|draft, value| {
                 draft.context = Some(value.to_owned());
                 Ok(())

@@ -1,5 +1,7 @@
 //! How registries are reached.
 
+use strata_remote::ImmutableTags;
+
 use super::{Effect, KanikoOption, Switch, Text, row};
 use crate::args::build::PushPermission;
 use crate::args::registry::credential_helper;
@@ -159,7 +161,8 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
         HEADING,
         "Go on where a tag that exists cannot be moved",
         Effect::Sets(|draft, value| {
-            draft.build.extra.keep_immutable_tags = truth(value)?;
+            draft.build.extra.immutable_tags =
+                if truth(value)? { ImmutableTags::Keep } else { ImmutableTags::Fail };
             Ok(())
         }),
     ),
@@ -178,7 +181,7 @@ pub(super) const OPTIONS: &[KanikoOption] = &[
         "credential-helpers",
         Text("NAME[,NAME…]"),
         HEADING,
-        "Use these sources of credentials: env, gitlab; none if empty",
+        "Use these sources of credentials: env, gitlab, google, ecr, acr; none if empty",
         Effect::Sets(|draft, value| {
             let chosen = draft.build.registry.credential_helpers.get_or_insert_default();
             for name in value.split(',') {

@@ -40,7 +40,8 @@ async fn found(
     let pairs: Vec<(&str, &str)> =
         pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let environment = Environment::from_pairs(&pairs);
-    let sources = match sources(arguments, &environment) {
+    let clouds = Clouds::of(&environment, strata_registry::Settings::default());
+    let sources = match sources(arguments, &environment, &clouds) {
         Ok(sources) => sources,
         Err(failure) => return vec![failure.diagnostics[0].message.replace(place, "~")],
     };

@@ -6,61 +6,71 @@ use std::net::TcpStream;
 
 /// Is a request, its body read.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// Decoded, in their order.
-    pub(super) query: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
     /// As it was sent: path and query.
-    pub(super) target: String,
+    pub(crate) target: String,
     /// Names in lower case.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    /// The path as it was sent.
+    pub(crate) fn target_path(&self) -> &str {
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
+    }
+
+    /// The query as it was sent.
+    pub(crate) fn target_query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 }
 
 /// Is an answer.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub(super) fn new(status: u16) -> Self {
+    pub(crate) fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    pub(super) fn error(status: u16, code: &str) -> Self {
+    pub(crate) fn error(status: u16, code: &str) -> Self {
         let body = serde_json::json!({"errors": [{"code": code, "message": code.to_lowercase()}]});
         Self::new(status)
             .with("Content-Type", "application/json")
             .body(body.to_string().into_bytes())
     }
 
-    pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    pub(super) fn body(mut self, body: Vec<u8>) -> Self {
+    pub(crate) fn body(mut self, body: Vec<u8>) -> Self {
         self.body = body;
         self
     }
 }
 
 /// Reads a request up to its body.
-pub(super) fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Request>> {
+pub(crate) fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Request>> {
     // Something else than HTTP, TLS above all, must not be waited for until it happens to hold a line's end.
     if reader.fill_buf()?.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
         write(reader.get_ref(), &Answer::new(400), false, None)?;
@@ -70,6 +80,11 @@ pub(super) fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option
     let mut words = line.split(' ');
     let (Some(method), Some(target)) = (words.next(), words.next()) else {
         return Err(io::Error::other(format!("`{line}` is not a request line")));
+    };
+    // What is sent to a proxy says for whom it is: this server is whoever it is taken for.
+    let target = match target.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => target,
     };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut headers = BTreeMap::new();
@@ -92,7 +107,7 @@ pub(super) fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option
 }
 
 /// Reads the body, at most `limit` bytes of it.
-pub(super) fn read_body(
+pub(crate) fn read_body(
     reader: &mut BufReader<&TcpStream>,
     request: &mut Request,
     limit: u64,
@@ -122,7 +137,7 @@ pub(super) fn read_body(
 }
 
 /// Writes an answer, and only so many bytes of its body; `is_head` writes none of it.
-pub(super) fn write(
+pub(crate) fn write(
     mut stream: &TcpStream,
     answer: &Answer,
     is_head: bool,
@@ -158,7 +173,7 @@ fn read_line(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<String>> {
 }
 
 /// Reads `a=b&c=d` of a query or a form.
-pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
+pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
     let pieces = text.split('&').filter(|piece| !piece.is_empty());
     pieces
         .map(|piece| {
@@ -168,7 +183,7 @@ pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::new();
     let mut at = 0;

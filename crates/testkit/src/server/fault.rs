@@ -12,7 +12,7 @@ use super::http::Answer;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Fault {
-    pub(super) action: Action,
+    pub(crate) action: Action,
     method: String,
     part: String,
     skip: usize,
@@ -20,7 +20,7 @@ pub struct Fault {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Answers without looking at the request.
     Answer(Answer),
     /// Announces the whole body and closes the connection after some of it.
@@ -141,18 +141,18 @@ impl Fault {
 
 /// Is a fault with the requests it has seen.
 #[derive(Debug)]
-pub(super) struct Armed {
+pub(crate) struct Armed {
     fault: Fault,
     seen: usize,
 }
 
 impl Armed {
-    pub(super) fn new(fault: Fault) -> Self {
+    pub(crate) fn new(fault: Fault) -> Self {
         Self { fault, seen: 0 }
     }
 
     /// Counts a request and tells what happens to it.
-    pub(super) fn strike(&mut self, method: &str, target: &str) -> Option<Action> {
+    pub(crate) fn strike(&mut self, method: &str, target: &str) -> Option<Action> {
         let fault = &self.fault;
         let applies =
             (fault.method.is_empty() || fault.method == method) && target.contains(&fault.part);

@@ -1,0 +1,170 @@
+//! Layers that are written while their stage goes on.
+//!
+//! ```text
+//! stage     RUN one ──► RUN two ───────► COPY ──► …
+//!                 │            │              │
+//! sealing         └─ layer 1 ──┼─► layer 2 ───┼─► layer 3
+//! registry                     └─ upload 1 …  └─ upload 2 …
+//! ```
+//!
+//! What a command changed is sealed beside the next command where the snapshotter keeps it as it was. A layer is told
+//! of, remembered and sent once those below it were: the second key of its step is made of them.
+
+use std::sync::Arc;
+
+use strata_layer::{Content, Encoded, encode};
+use strata_plan::{Recipe, StageId, Step};
+use strata_rootfs::Workspace;
+use strata_tree::ChangeSet;
+use tokio::task::JoinHandle;
+
+use crate::blocking::blocking;
+use crate::content_key;
+use crate::engine::Session;
+use crate::error::{BuildError, ErrorKind};
+use crate::event::Event;
+use crate::ports::StepResult;
+use crate::stage::StageLayer;
+
+/// Changes that become a layer.
+pub(crate) struct Unsealed {
+    pub(crate) stage: StageId,
+    pub(crate) index: usize,
+    pub(crate) changes: ChangeSet<Content>,
+    /// What the second key of the step is made of, but for the layers below it.
+    pub(crate) content: Option<Recipe>,
+    /// Whose files the changes are: they stay as long as this does.
+    pub(crate) files: Option<Box<dyn Workspace>>,
+    /// Whether the layer is part of the result, and those below it are on their way already.
+    pub(crate) ships: bool,
+}
+
+/// The layers of a stage so far.
+#[derive(Debug)]
+pub(crate) enum Layers {
+    Sealed(Vec<StageLayer>),
+    /// The last one is still at work, as those below it may be.
+    AtWork(JoinHandle<Result<Vec<StageLayer>, Arc<BuildError>>>),
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self::Sealed(Vec::new())
+    }
+}
+
+impl Layers {
+    /// Waits until all are sealed.
+    pub(crate) async fn settle(&mut self) -> Result<(), Arc<BuildError>> {
+        let layers = std::mem::take(self).all().await?;
+        *self = Self::Sealed(layers);
+        Ok(())
+    }
+
+    async fn all(self) -> Result<Vec<StageLayer>, Arc<BuildError>> {
+        match self {
+            Self::Sealed(layers) => Ok(layers),
+            Self::AtWork(task) => match task.await {
+                Ok(layers) => layers,
+                Err(error) => {
+                    let kind = ErrorKind::Worker { message: error.to_string() };
+                    Err(Arc::new(kind.into()))
+                }
+            },
+        }
+    }
+
+    /// Whether some may still be at work.
+    pub(crate) fn are_at_work(&self) -> bool {
+        matches!(self, Self::AtWork(_))
+    }
+
+    /// All of them after [`settle`](Self::settle), and none while some are at work.
+    pub(crate) fn sealed(&self) -> &[StageLayer] {
+        match self {
+            Self::Sealed(layers) => layers,
+            Self::AtWork(_) => &[],
+        }
+    }
+
+    /// Puts one on top that is there already, once all below it are sealed.
+    pub(crate) async fn push(&mut self, layer: StageLayer) -> Result<(), Arc<BuildError>> {
+        let mut layers = std::mem::take(self).all().await?;
+        layers.push(layer);
+        *self = Self::Sealed(layers);
+        Ok(())
+    }
+
+    /// Begins to seal one on top.
+    pub(crate) fn seal(&mut self, session: &Arc<Session>, step: &Step, unsealed: Unsealed) {
+        let below = std::mem::take(self);
+        let (session, step) = (Arc::clone(session), step.clone());
+        // A task of its own, so that it goes on whatever its stage waits for.
+        *self = Self::AtWork(tokio::spawn(async move {
+            let Unsealed { stage, index, changes, content, files, ships } = unsealed;
+            let (encoded, below) = tokio::join!(write(&session, changes), below.all());
+            // What is below failed first, and says so itself.
+            let mut layers = below?;
+            let encoded = encoded.map_err(|kind| session.failure(stage, index, &step, kind))?;
+            drop(files);
+            let layer = keep(&session, (stage, index), content, encoded, &layers).await;
+            if ships {
+                session.ports.uploads.begin(&layer.layer);
+            }
+            layers.push(layer);
+            Ok(layers)
+        }));
+    }
+}
+
+/// Encodes changes into the store.
+async fn write(session: &Arc<Session>, changes: ChangeSet<Content>) -> Result<Encoded, ErrorKind> {
+    let permit = session.sealing.acquire().await.map_err(|_| ErrorKind::Cancelled)?;
+    let working = Arc::clone(session);
+    let encoded = blocking(move || {
+        let failed = |source| ErrorKind::Io {
+            action: "write",
+            what: "a layer to the store".to_owned(),
+            source,
+        };
+        let mut writer = working.ports.blobs.writer().map_err(failed)?;
+        let encoded = encode(&changes, &*working.contents, &working.settings.encode, &mut writer)?;
+        writer.commit().map_err(failed)?;
+        working.ports.images.remember_index(encoded.layer.diff_id, &encoded.index);
+        Ok(encoded)
+    })
+    .await;
+    drop(permit);
+    encoded
+}
+
+/// Tells of a layer and remembers it as the result of its step.
+async fn keep(
+    session: &Arc<Session>,
+    (stage, index): (StageId, usize),
+    content: Option<Recipe>,
+    encoded: Encoded,
+    below: &[StageLayer],
+) -> StageLayer {
+    let layer = encoded.layer;
+    session.know_layer(&layer);
+    if let Some(step) = session.number(stage, index) {
+        session.emit(Event::LayerSealed {
+            step,
+            digest: layer.blob.digest,
+            diff_id: layer.diff_id,
+            size: layer.blob.size,
+            uncompressed: encoded.uncompressed_size,
+        });
+    }
+    let created = session.settings.now.clone();
+    if let Some(recipe) = session.key(stage, index) {
+        let result = StepResult { layer: layer.clone(), created: created.clone() };
+        session.ports.cache.store(&recipe.key, &recipe.bytes, &result).await;
+        let content = content.and_then(|content| content_key::on(content, below, recipe));
+        if let Some(content) = content {
+            session.ports.cache.store(&content.key, &content.bytes, &result).await;
+        }
+    }
+    StageLayer { layer, created: Some(created) }
+}
