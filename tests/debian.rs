@@ -122,13 +122,24 @@ fn authorities() -> String {
 }
 
 fn build(environment: &TestEnvironment, dockerfile: &str, base: &str, tag: &str) -> Result<()> {
+    build_in(environment, "auto", dockerfile, base, tag)
+}
+
+fn build_in(
+    environment: &TestEnvironment,
+    isolation: &str,
+    dockerfile: &str,
+    base: &str,
+    tag: &str,
+) -> Result<()> {
     environment.write("Dockerfile", dockerfile)?;
     environment.write("hello.c", HELLO)?;
     // The user who builds may not be able to read where the bundle lies.
     let bundle = environment.write("authorities.pem", std::fs::read(authorities())?)?;
     let base = format!("--build-arg=BASE={base}");
     let secret = format!("--secret=id=authorities,src={}", bundle.display());
-    let mut arguments = vec!["build", "--push", "--tag", tag, &base, &secret];
+    let isolation = format!("--isolation={isolation}");
+    let mut arguments = vec!["build", "--push", "--tag", tag, &base, &secret, &isolation];
     let surroundings = surroundings();
     arguments.extend(surroundings.iter().map(String::as_str));
     arguments.push(".");
@@ -203,20 +214,25 @@ RUN chown -R www-data:1234 /srv/daemon && chmod 4755 /srv/hello.c && ln -s hello
     && ln /srv/hello.c /srv/same && rm -r /usr/share/doc && mkdir /usr/share/doc && mkfifo -m 600 pipe
 RUN install -d -m 2775 -g staff /srv/shared && echo x > /srv/shared/x && cp -a /srv/shared /srv/copied \\
     && su daemon -s /bin/sh -c 'mkdir /tmp/theirs && echo x > /tmp/theirs/x' && mv /tmp/theirs /srv/theirs
+RUN mkdir /srv/closed && cd /srv/closed && echo a > a && chmod 440 a && echo b > b && chmod 0 b && cat b \\
+    && mkdir -m 555 d && echo x > d/x && chmod 4711 d/x && cp -a . ../copied/closed && chmod u-r /etc/passwd
+RUN test \"$(stat -c %a /srv/copied/closed/b /etc/passwd | tr '\\n' ' ')\" = '0 244 ' && chmod 644 /etc/passwd && rm /srv/closed/d/x
 RUN rm /srv/theirs/x && echo y > /srv/theirs/x && chown :1234 /srv/copied/x && test \"$(stat -c %U /srv/theirs)\" = daemon
 USER daemon
 RUN echo mine > /tmp/mine
 ";
     let mut built = Vec::new();
-    for person in Person::all_with_faked_ids() {
+    let persons = Person::all_with_faked_ids().iter().map(|person| (*person, "auto"));
+    // Who is allowed nothing at all.
+    for (person, isolation) in persons.chain([(Person::Single, "translated")]) {
         let environment = person.environment()?.with_variable("SOURCE_DATE_EPOCH", "1700000000");
-        let tag = registry.reference(&format!("same:{person:?}").to_lowercase());
-        build(&environment, dockerfile, &root, &tag)?;
+        let tag = registry.reference(&format!("same:{person:?}-{isolation}").to_lowercase());
+        build_in(&environment, isolation, dockerfile, &root, &tag)?;
         built.push(manifest(&format!("docker://{tag}"))?);
     }
     for other in &built {
         assert_eq!(other, &built[0]);
     }
-    assert_eq!(built[0]["layers"].as_array().map(Vec::len), Some(8));
+    assert_eq!(built[0]["layers"].as_array().map(Vec::len), Some(10));
     Ok(())
 }

@@ -226,7 +226,7 @@ fn builds_in_a_row_and_at_once_do_not_disturb_each_other() -> Result<()> {
     if !require(NEEDS) {
         return Ok(());
     }
-    for name in ["docker", "podman", "pod-cri-o"] {
+    for name in ["docker", "podman", "pod-cri-o", "restricted"] {
         let environment = named(name);
         let container = Container::new(environment, Net::Own)?;
         fill(&container, DOCKERFILE)?;
@@ -293,7 +293,7 @@ fn run_where_nothing_is_allowed_is_one_clear_error() -> Result<()> {
         assert_eq!(error.iter().filter(|line| line.starts_with("error")).count(), 1, "{said}");
         assert!(error[1].ends_with("Dockerfile:3:1"), "{name}: {said}");
         assert!(
-            said.contains("NEWUSER") && said.contains("allow `unshare` of user namespaces"),
+            said.contains("NEWUSER") && said.contains("allow `ptrace` of own processes"),
             "{name}: {said}"
         );
     }

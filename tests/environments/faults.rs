@@ -8,9 +8,10 @@ use super::{NEEDS, fill, named, text};
 use crate::requirement::require;
 
 /// One environment for each way that a container can have.
-const PLACES: [&str; 4] = ["docker", "podman", "pod-cri-o", "own-users-unmasked"];
+const PLACES: [&str; 5] =
+    ["docker", "podman", "pod-cri-o", "restricted-any-user", "own-users-unmasked"];
 
-/// Those of them whose commands share the builder's pid namespace.
+/// Those of them whose commands can send signals to their helper: they share its pid namespace and its rights.
 const SHARED: [&str; 3] = ["docker", "podman", "pod-cri-o"];
 
 const SOUND: &str = "RUN echo sound > /srv-sound && test \"$(cat /proc/self/comm 2>/dev/null || echo cat)\" = cat\n";

@@ -61,6 +61,8 @@ pub(super) enum Profile {
     Unconfined,
     /// Docker's, which is also what runtimes for Kubernetes call theirs.
     Docker,
+    /// The same without `ptrace`, as it was for kernels before 4.8.
+    DockerWithoutPtrace,
     /// Docker's for a container with `CAP_SYS_ADMIN`.
     DockerSysAdmin,
     /// The same on a host that allows no user namespaces.
@@ -76,20 +78,20 @@ impl Profile {
     pub(super) fn to_json(self) -> Value {
         match self {
             Self::Unconfined => Value::Null,
-            Self::Docker => {
-                let mut rules = common();
+            Self::Docker | Self::DockerWithoutPtrace => {
+                let mut rules = common(if self == Self::Docker { None } else { Some("ptrace") });
                 // No namespaces, by either call.
                 rules.push(allowed_with(&["clone"], &without_flags(NEW_NAMESPACES)));
                 rules.push(refused(&["clone3"], 38));
                 profile("SCMP_ACT_ERRNO", 1, &rules)
             }
             Self::DockerSysAdmin => {
-                let mut rules = common();
+                let mut rules = common(None);
                 rules.push(allowed(&OF_SYS_ADMIN));
                 profile("SCMP_ACT_ERRNO", 1, &rules)
             }
             Self::DockerSysAdminWithoutUsers => {
-                let mut rules = common();
+                let mut rules = common(None);
                 let calls = OF_SYS_ADMIN
                     .iter()
                     .filter(|call| !matches!(**call, "clone" | "clone3" | "unshare"));
@@ -99,7 +101,7 @@ impl Profile {
                 profile("SCMP_ACT_ERRNO", 1, &rules)
             }
             Self::Podman => {
-                let mut rules = common();
+                let mut rules = common(None);
                 rules.push(allowed(&OF_PODMAN));
                 rules.push(refused(&["setdomainname", "sethostname", "setns"], 1));
                 profile("SCMP_ACT_ERRNO", 38, &rules)
@@ -121,8 +123,10 @@ fn profile(action: &str, errno: u32, rules: &[Value]) -> Value {
     profile
 }
 
-fn common() -> Vec<Value> {
-    let calls: Vec<&str> = ALLOWED_CALLS.split_whitespace().collect();
+/// What is allowed without conditions, but for one call.
+fn common(but: Option<&str>) -> Vec<Value> {
+    let calls = ALLOWED_CALLS.split_whitespace();
+    let calls: Vec<&str> = calls.filter(|call| Some(*call) != but).collect();
     let argument =
         |value: u64, operation: &str| json!([{"index": 0, "value": value, "op": operation}]);
     let mut rules = vec![allowed(&calls)];

@@ -156,7 +156,10 @@ impl Container {
                 fs::copy(Path::new("/").join(file), root.join(file))?;
             }
         }
-        fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+        // The runtime gives a file system in memory the mode of the directory that it is mounted on.
+        for directory in ["small", "tmp"] {
+            fs::set_permissions(root.join(directory), fs::Permissions::from_mode(0o1777))?;
+        }
         for directory in ["context", "out"] {
             fs::create_dir_all(container.volume().join(directory))?;
         }

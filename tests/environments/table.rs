@@ -101,11 +101,11 @@ pub(super) const ORDINARY: Environment = Environment {
     own_users: false,
     read_only_root: false,
     effective: "00000000a80425fb",
-    rungs: &["chroot-supervised"],
+    rungs: &["chroot-supervised", "translated"],
 };
 
 /// All of them.
-pub(super) const ENVIRONMENTS: [Environment; 13] = [
+pub(super) const ENVIRONMENTS: [Environment; 14] = [
     ORDINARY,
     Environment {
         name: "podman",
@@ -113,14 +113,14 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         capabilities: &PODMAN,
         profile: Profile::Podman,
         effective: "00000000800405fb",
-        rungs: &["own-range", "userns-single", "chroot-supervised"],
+        rungs: &["own-range", "userns-single", "chroot-supervised", "translated"],
         ..ORDINARY
     },
     Environment {
         name: "pod",
         description: "root in a Kubernetes pod without a seccomp profile",
         profile: Profile::Unconfined,
-        rungs: &["own-range", "userns-single", "chroot-supervised"],
+        rungs: &["own-range", "userns-single", "chroot-supervised", "translated"],
         ..ORDINARY
     },
     Environment {
@@ -135,7 +135,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         capabilities: &CRI_O,
         profile: Profile::Unconfined,
         effective: "00000000000005fb",
-        rungs: &["own-range"],
+        rungs: &["own-range", "translated"],
         ..ORDINARY
     },
     Environment {
@@ -146,7 +146,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         no_new_privileges: true,
         read_only_root: true,
         effective: "0000000000000000",
-        rungs: &[],
+        rungs: &["translated"],
         ..ORDINARY
     },
     Environment {
@@ -154,6 +154,18 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         description: "the same as an arbitrary user of group 0, as OpenShift starts it",
         user: (1_000_660_000, 0),
         capabilities: &[],
+        no_new_privileges: true,
+        read_only_root: true,
+        effective: "0000000000000000",
+        rungs: &["translated"],
+        ..ORDINARY
+    },
+    Environment {
+        name: "restricted-no-ptrace",
+        description: "the restricted standard with a seccomp profile that refuses ptrace",
+        user: (1000, 1000),
+        capabilities: &[],
+        profile: Profile::DockerWithoutPtrace,
         no_new_privileges: true,
         read_only_root: true,
         effective: "0000000000000000",
@@ -169,7 +181,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         no_new_privileges: true,
         read_only_root: true,
         effective: "0000000000000000",
-        rungs: &["userns-single"],
+        rungs: &["userns-single", "translated"],
         ..ORDINARY
     },
     Environment {
@@ -185,7 +197,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         profile: Profile::DockerSysAdmin,
         own_users: true,
         effective: "00000000a82425fb",
-        rungs: &["own-range", "userns-single", "own-mounts", "chroot-supervised"],
+        rungs: &["own-range", "userns-single", "own-mounts", "chroot-supervised", "translated"],
         ..ORDINARY
     },
     Environment {
@@ -195,7 +207,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         profile: Profile::DockerSysAdminWithoutUsers,
         own_users: true,
         effective: "00000000a82425fb",
-        rungs: &["own-mounts", "chroot-supervised"],
+        rungs: &["own-mounts", "chroot-supervised", "translated"],
         ..ORDINARY
     },
     Environment {
@@ -203,7 +215,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         description: "a pod with `hostUsers: false` without a seccomp profile",
         profile: Profile::Unconfined,
         own_users: true,
-        rungs: &["own-range", "userns-single", "chroot-supervised"],
+        rungs: &["own-range", "userns-single", "chroot-supervised", "translated"],
         ..ORDINARY
     },
     Environment {
@@ -212,7 +224,7 @@ pub(super) const ENVIRONMENTS: [Environment; 13] = [
         profile: Profile::Unconfined,
         masked: false,
         own_users: true,
-        rungs: &["userns-range", "own-range", "userns-single", "chroot-supervised"],
+        rungs: &["userns-range", "own-range", "userns-single", "chroot-supervised", "translated"],
         ..ORDINARY
     },
 ];

@@ -65,7 +65,7 @@ fn commands_ask_the_agent_of_their_mount() -> Result<()> {
     environment.write("Dockerfile", dockerfile)?;
     let (default, other) =
         (format!("default={0}", key.display()), format!("other={0}", key.display()));
-    for isolation in ["auto", "chroot-supervised"] {
+    for isolation in ["auto", "chroot-supervised", "translated"] {
         let arguments = ["--ssh", &default, "--ssh", &other, "--isolation", isolation, "."];
         let found = build(&environment, &arguments).with_context(|| isolation.to_owned())?;
         let found = found.replace("./", "");

@@ -317,6 +317,11 @@ impl Session {
         self.downloads.revision(repository)
     }
 
+    /// Whether commands see owners that are not on disk.
+    pub(crate) fn fakes_ids(&self) -> bool {
+        self.ports.isolation.as_ref().is_ok_and(|isolation| isolation.fakes_ids())
+    }
+
     pub(crate) fn emit(&self, event: Event) {
         self.ports.events.emit(event);
     }

@@ -57,7 +57,7 @@ pub(crate) async fn run(
         let made = make_directory(&root, workspace.tree(), &operation.directory)?;
         let mut command = command(&session, &operation, root, &identity, &mounts);
         if isolation.fakes_ids() {
-            command.owners = Some(owners::of_tree(workspace.tree(), &mounts.owners));
+            command.owners = Some(owners::by_file(workspace.owners(), &mounts.owners));
         }
         let mut tail = Tail::default();
         let outcome = isolation.run(&command, &session.cancel, &mut |stream, bytes| {

@@ -150,7 +150,7 @@ impl<'a> Comparison<'a> {
         let was = before.map(Standing::of);
         let mut now = self.medium.reveal(standing, was.as_ref());
         if let Some(owners) = self.owners {
-            owners::decide(owners, path, &standing.shape, &mut now);
+            owners::decide(owners, self.medium, path, standing, &mut now);
         }
         if path.is_root()
             && let Some(was) = &was

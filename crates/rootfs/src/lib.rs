@@ -45,7 +45,7 @@ mod writer;
 pub use contents::DiskContents;
 pub use error::SnapshotError;
 pub use overlay::OverlaySnapshotter;
-pub use owners::{Owner, Owners, owners};
+pub use owners::{Owner, Owners};
 pub use snapshotter::{BaseLayer, Snapshotter, Workspace};
 pub use standing::read_directory;
 pub use walk::WalkSnapshotter;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rustix::process::{getegid, geteuid};
+use strata_sys::caps::CapabilitySet;
 use strata_sys::idmap::{IdKind, IdMap};
 use strata_sys::{Dir, Node as SpecialFile};
 use strata_tree::{LeafKind, Metadata, Node, Timestamp, Xattrs};
@@ -16,9 +18,18 @@ use crate::error::SnapshotError;
 /// tree keeps what was meant; [`Medium::reveal`] tells what a command really changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Medium {
-    users: IdMap,
-    groups: IdMap,
+    ids: Ids,
     abilities: BTreeSet<Ability>,
+}
+
+/// Whose files there can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ids {
+    /// Those of root's namespace. Modes mean nothing to root.
+    Mapped { users: IdMap, groups: IdMap },
+    /// One user's, who can give nothing away, and has the rights that the modes of files give their owner. So
+    /// those have all that root would have; and a set-id bit, which would mean something else, nothing has.
+    Own { uid: u32, gid: u32 },
 }
 
 /// Something that may be put on disk.
@@ -76,6 +87,7 @@ const NEWEST: Timestamp = Timestamp::from_seconds((1 << 34) - (1 << 31) - 1);
 
 /// File capabilities, version 2: a magic number and two times two masks. Version 3 adds the id of the root
 /// they count for (`struct vfs_ns_cap_data`).
+pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 const CAPABILITY_2: usize = 20;
 const CAPABILITY_3: usize = 24;
 
@@ -107,15 +119,24 @@ impl Medium {
         if abilities.contains(&Ability::Devices) {
             dir.unlink(&node).map_err(state)?;
         }
-        Ok(Self {
-            users: IdMap::own(IdKind::User).map_err(SnapshotError::Owners)?,
-            groups: IdMap::own(IdKind::Group).map_err(SnapshotError::Owners)?,
-            abilities,
-        })
+        let (uid, gid) = (geteuid(), getegid());
+        let ids = if is_powerful() {
+            Ids::Mapped {
+                users: IdMap::own(IdKind::User).map_err(SnapshotError::Owners)?,
+                groups: IdMap::own(IdKind::Group).map_err(SnapshotError::Owners)?,
+            }
+        } else {
+            Ids::Own { uid: uid.as_raw(), gid: gid.as_raw() }
+        };
+        Ok(Self { ids, abilities })
     }
 
     fn can(&self, ability: Ability) -> bool {
         self.abilities.contains(&ability)
+    }
+
+    pub(crate) fn has_capabilities(&self) -> bool {
+        self.can(Ability::Capabilities)
     }
 
     pub(crate) fn has_user_xattrs(&self) -> bool {
@@ -147,10 +168,18 @@ impl Medium {
         };
         let symlink = matches!(shape, Shape::Leaf(LeafKind::Symlink { .. }));
         let Metadata { mode, uid, gid, mtime, xattrs } = &meant.metadata;
+        let (uid, gid) = match &self.ids {
+            Ids::Mapped { users, groups } => (owner(users, *uid), owner(groups, *gid)),
+            Ids::Own { uid, gid } => (*uid, *gid),
+        };
         let metadata = Metadata {
-            mode: if symlink { 0o777 } else { *mode },
-            uid: owner(&self.users, *uid),
-            gid: owner(&self.groups, *gid),
+            mode: match &self.ids {
+                _ if symlink => 0o777,
+                Ids::Mapped { .. } => *mode,
+                Ids::Own { .. } => usable_mode(*mode, shape.is_directory()),
+            },
+            uid,
+            gid,
             mtime: if *mtime < OLDEST {
                 OLDEST
             } else if *mtime > NEWEST {
@@ -178,7 +207,7 @@ impl Medium {
             let allowed =
                 self.can(Ability::TrustedXattrs) && !name.starts_with(b"trusted.overlay.");
             allowed.then(|| value.to_vec())
-        } else if name == b"security.capability" {
+        } else if name == CAPABILITY {
             (self.can(Ability::Capabilities) && file).then(|| capability(value)).flatten()
         } else {
             // Labels, access lists with ids of their own, and whatever else is the host's business.
@@ -188,7 +217,7 @@ impl Medium {
 
     /// Whether an attribute of the disk can be an image's.
     pub(crate) fn carries(name: &[u8]) -> bool {
-        name == b"security.capability"
+        name == CAPABILITY
             || ((name.starts_with(b"user.") || name.starts_with(b"trusted."))
                 && !name.starts_with(b"user.overlay.")
                 && !name.starts_with(b"trusted.overlay."))
@@ -225,6 +254,21 @@ impl Medium {
     }
 }
 
+/// Whether this process can give files away, and use those of others whatever their modes.
+fn is_powerful() -> bool {
+    let needed = CapabilitySet::CHOWN | CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER;
+    strata_sys::caps::effective().is_ok_and(|effective| effective.contains(needed))
+}
+
+/// A mode in which the owner of a file can do with it what root can.
+///
+/// The supervisor of commands without privileges does the same with modes that they set.
+fn usable_mode(mode: u32, is_directory: bool) -> u32 {
+    let needed = if is_directory { 0o700 } else { 0o600 };
+    let executed = if mode & 0o111 == 0 { 0 } else { 0o100 };
+    mode & 0o1777 | needed | executed
+}
+
 fn pick<T: Clone + PartialEq>(now: &T, projected: &T, meant: &T) -> T {
     if now == projected { meant.clone() } else { now.clone() }
 }
@@ -257,7 +301,7 @@ fn owner(map: &IdMap, id: u32) -> u32 {
 
 /// Version 3 becomes version 2, whose root is the one of the namespace we are in; the kernel turns that into
 /// version 3 by itself and back again for whoever reads it here.
-fn capability(value: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn capability(value: &[u8]) -> Option<Vec<u8>> {
     match (value.len(), value.get(3)) {
         (CAPABILITY_2, Some(2)) => Some(value.to_vec()),
         (CAPABILITY_3, Some(3)) => {

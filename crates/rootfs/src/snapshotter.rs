@@ -48,6 +48,10 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     /// What stands there: the base, everything applied and every change taken. Files are [`Content::Disk`].
     fn tree(&self) -> &Tree<Content>;
 
+    /// What files are to seem to commands that have owners and devices faked: everything that is not root's, and
+    /// what the disk cannot show.
+    fn owners(&self) -> Owners;
+
     /// A directory to use as the root of the next command. The path is valid until the next call of `apply`,
     /// `take_changes` or drop; asking again before gives the same one.
     fn root(&mut self) -> Result<PathBuf, SnapshotError>;

@@ -612,8 +612,14 @@ fn faked_owners_decide_over_the_disk() {
         for name in ["kept", "back"] {
             chmod(&root, name, 0o600);
         }
-        let mut owners = strata_rootfs::owners(workspace.tree());
-        let owner = |uid, gid, device| strata_rootfs::Owner { uid, gid, device };
+        let mut owners = workspace.owners();
+        let owner = |uid, gid, device| strata_rootfs::Owner {
+            uid,
+            gid,
+            device,
+            mode: None,
+            capability: None,
+        };
         owners.remove(&path("back"));
         owners.insert(path("given"), owner(5, 6, None));
         let disk = strata_tree::LeafKind::BlockDevice { major: 8, minor: 1 };

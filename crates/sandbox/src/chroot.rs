@@ -19,9 +19,7 @@ use strata_sys::Root;
 
 use crate::attendance::Attendance;
 use crate::{Cancel, Command, Isolation, Outcome, RunError, Stream, helper};
-use layout::Layout;
-
-pub(crate) use layout::DEVICES;
+pub(crate) use layout::{DEVICES, Layout, Power};
 
 /// Its name in the ladder.
 pub(crate) const NAME: &str = "chroot-supervised";
@@ -64,7 +62,7 @@ impl Isolation for Chroot {
     ) -> Result<Outcome, RunError> {
         let root = Root::open(&command.root)
             .map_err(|error| RunError::Root { path: command.root.clone(), source: error.source })?;
-        let mut layout = Layout::new(&root, command)?;
+        let mut layout = Layout::new((NAME, Power::Root), &root, command)?;
         let run = layout.build(command, cancel).and_then(|()| {
             Attendance::start(helper::chroot::NAME)?.conclude(command, cancel, output)
         });

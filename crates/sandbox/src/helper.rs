@@ -20,6 +20,8 @@ pub(crate) mod shared;
 mod init;
 mod program;
 mod supervision;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod translated;
 mod world;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -136,8 +138,9 @@ fn fake_ids(
 fn owners(command: &Command) -> Vec<Ownership> {
     let mut owners = command.owners.clone().unwrap_or_default();
     for mount in &command.mounts {
-        if let Mount::File { target, uid, gid, .. } = mount {
-            let seems = Seeming { uid: *uid, gid: *gid, device: None };
+        if let Mount::File { target, uid, gid, mode, .. } = mount {
+            let mode = Some(*mode);
+            let seems = Seeming { uid: *uid, gid: *gid, mode, ..Seeming::default() };
             owners.push(Ownership { path: target.clone(), seems });
         }
     }

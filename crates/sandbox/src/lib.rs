@@ -28,6 +28,14 @@
 //! }
 //! ```
 
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(
+        dead_code,
+        reason = "paths are translated on x86-64 only, and what that needs is elsewhere"
+    )
+)]
+
 pub mod command;
 pub mod enter;
 pub mod hosts;
@@ -43,14 +51,18 @@ mod mount_points;
 mod namespaces;
 mod ownership;
 mod supervisor;
+#[cfg(target_arch = "x86_64")]
+mod translated;
 
 pub use chroot::Chroot;
 pub use command::{Command, Mount, Network, Resource, Ulimit, User};
 pub use isolation::{Cancel, CancelError, Exit, Isolation, Outcome, RunError, Stream};
 pub use namespaces::Namespaces;
-pub use ownership::{Device, Ownership, Seeming};
+pub use ownership::{Capability, Device, Ownership, Seeming};
 /// For a program that is about to have threads.
 pub use strata_sys::allocator::share_heaps;
+#[cfg(target_arch = "x86_64")]
+pub use translated::Translated;
 
 /// Runs the helper and leaves the process if this process was started as one; otherwise returns.
 ///
@@ -60,6 +72,8 @@ pub fn helper_entry() {
         Some(name) if name == helper::NAME => helper::main(),
         Some(name) if name == helper::shared::NAME => helper::shared::main(),
         Some(name) if name == helper::chroot::NAME => helper::chroot::main(),
+        #[cfg(target_arch = "x86_64")]
+        Some(name) if name == helper::translated::NAME => helper::translated::main(),
         _ => {}
     }
 }

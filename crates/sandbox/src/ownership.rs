@@ -1,7 +1,8 @@
-//! Owners and devices that exist in an image only.
+//! Owners, devices and modes that exist in an image only.
 //!
-//! Where a builder has one id, no file can be given away and no device be made. A supervisor lets
-//! commands believe that they can: it keeps a journal, and answers questions about files from it.
+//! Where a builder has one id, no file can be given away and no device be made; where it has no
+//! capabilities either, it cannot use files whose mode refuses their owner. A supervisor lets commands
+//! believe that they can: it keeps a journal, and answers questions about files from it.
 //!
 //! ```text
 //! tree of the stage ──Command::owners──► journal ──Outcome::owners──► change set of the layer
@@ -27,7 +28,7 @@ pub struct Ownership {
     pub seems: Seeming,
 }
 
-/// Owner and kind of a file, as commands see them.
+/// Owner, kind and mode of a file, as commands see them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Seeming {
     /// Owner.
@@ -36,7 +37,14 @@ pub struct Seeming {
     pub gid: u32,
     /// Which device it is, if it is one; on disk it is an empty file.
     pub device: Option<Device>,
+    /// Its permission, set-id and sticky bits, where the disk cannot have them.
+    pub mode: Option<u32>,
+    /// Its capabilities (`security.capability`, version 2), where the disk cannot have them.
+    pub capability: Option<Capability>,
 }
+
+/// The value of a file's capabilities: a magic number and two times two masks.
+pub type Capability = [u8; 20];
 
 /// A device that could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

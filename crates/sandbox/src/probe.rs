@@ -48,6 +48,8 @@ pub enum Choice {
     Enter(Entry),
     /// It stays where it is and uses [`Chroot`](crate::Chroot).
     Chroot,
+    /// It stays where it is and uses `Translated`.
+    Translated,
 }
 
 /// Whether a candidate works on this host.
@@ -174,9 +176,18 @@ const LADDER: [Rung; 6] = [
     },
     Rung {
         name: "translated",
-        description: "no privileges at all: a supervisor translates the paths of every system call",
-        limits: &["changing the root directory", "namespaces", "capabilities"],
-        probe: |_| Err(not_built()),
+        description: "no privileges at all: a supervisor answers every system call that has a path",
+        limits: &[
+            "`/sys`, changing the root directory, tracing programs, and programs for other architectures (32-bit ones too)",
+            "using device nodes that a command creates: the image has them, the command empty files",
+            "keeping the files of one user from another: all have root's power over the image",
+            "owners and modes of files in cache mounts, from one step to the next",
+            "write protection of mounts, limits on the size of tmpfs mounts and of `/dev/shm`",
+            "secrets in memory: they lie in the state directory while their step runs",
+            "a host name of its own, ports below 1024, and sockets with long paths",
+            "protecting other processes of this user from a command, where the kernel has no Landlock of version 6",
+        ],
+        probe: attempt_translated,
     },
 ];
 
@@ -187,10 +198,6 @@ const SHARED_LIMITS: [&str; 2] = [
 ];
 
 const SHIFTED_LIMIT: &str = "reading and writing files outside of the state directory that only root may: the builder is user 1 there";
-
-fn not_built() -> Refusal {
-    Refusal { reason: "this version of strata does not have it yet".into(), remedy: None }
-}
 
 fn require_root() -> Result<(), Refusal> {
     if geteuid().is_root() {
@@ -284,6 +291,21 @@ fn attempt_chroot(host: &Host) -> Result<Choice, Refusal> {
         Ok(_) => Ok(Choice::Chroot),
         Err(reason) => Err(Refusal { remedy: remedy::of_chroot(&reason), reason }),
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn attempt_translated(host: &Host) -> Result<Choice, Refusal> {
+    let state = existing(&host.state);
+    match attempt::in_child(|| attempt::translated(state)) {
+        Ok(_) => Ok(Choice::Translated),
+        Err(reason) => Err(Refusal { remedy: remedy::of_translated(&reason), reason }),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn attempt_translated(_: &Host) -> Result<Choice, Refusal> {
+    let reason = "this version of strata has it for x86-64 only".into();
+    Err(Refusal { reason, remedy: None })
 }
 
 /// Takes the first that works. If none does, the reason is what the first of all lacks, and what the last

@@ -33,10 +33,13 @@ mod place;
 mod population;
 mod process;
 mod serve;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod translate;
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::io::Errno;
 use strata_sys::seccomp::{CloseOnExec, Listener, Notification, Reply};
 use strata_sys::{CallError, Dir};
@@ -56,6 +59,8 @@ pub(crate) struct Supervisor {
     listener: Listener,
     memories: Memories,
     ability: Ability,
+    /// Calls that were received while another one was waited for.
+    waiting: VecDeque<Notification>,
 }
 
 /// What is answered.
@@ -63,6 +68,8 @@ pub(crate) struct Supervisor {
 enum Ability {
     ServedPaths(Served),
     FakedIds(Disguise),
+    #[cfg(target_arch = "x86_64")]
+    TranslatedPaths(Box<translate::Translated>),
 }
 
 /// What a call comes to.
@@ -72,6 +79,15 @@ enum Answer {
     Value(i64),
     Error(Errno),
     Open(OwnedFd, CloseOnExec),
+    Wait(Waiting),
+}
+
+/// A named pipe whose other end nobody has opened yet.
+#[derive(Debug)]
+struct Waiting {
+    fifo: OwnedFd,
+    flags: OFlags,
+    close_on_exec: CloseOnExec,
 }
 
 /// The procfs that numbers processes as this process does. It stays within reach when the root of
@@ -102,10 +118,33 @@ impl Supervisor {
         Ok(Self::new(listener, memories, ability))
     }
 
+    /// Translates the paths of processes whose root is this process's.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn for_translated_paths(
+        listener: Listener,
+        root: Dir,
+        user: &User,
+        owners: &[Ownership],
+    ) -> Result<Self, Errno> {
+        // New files get the mode that is asked for here.
+        rustix::process::umask(Mode::empty());
+        let first = Credentials::of(user.uid, user.gid, user.groups.clone());
+        let translated = Box::new(translate::Translated::new(root, first, owners)?);
+        Ok(Self::new(listener, procfs()?, Ability::TranslatedPaths(translated)))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn translated(&mut self) -> Option<&mut translate::Translated> {
+        match &mut self.ability {
+            Ability::TranslatedPaths(translated) => Some(translated),
+            Ability::ServedPaths(_) | Ability::FakedIds(_) => None,
+        }
+    }
+
     fn new(listener: Listener, procfs: OwnedFd, ability: Ability) -> Self {
         // Without it everything works, only slower.
         let _ = listener.stay_on_one_processor();
-        Self { listener, memories: Memories::new(procfs), ability }
+        Self { listener, memories: Memories::new(procfs), ability, waiting: VecDeque::new() }
     }
 
     /// What the command's files seem in the end.
@@ -113,14 +152,29 @@ impl Supervisor {
         match &self.ability {
             Ability::ServedPaths(_) => Vec::new(),
             Ability::FakedIds(disguise) => disguise.journal(),
+            #[cfg(target_arch = "x86_64")]
+            Ability::TranslatedPaths(translated) => translated.journal(),
         }
+    }
+
+    /// Answers calls that were received while another one was waited for.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn catch_up(&mut self) -> Result<(), CallError> {
+        while let Some(notification) = self.waiting.pop_front() {
+            self.serve_one(notification)?;
+        }
+        Ok(())
     }
 
     /// Answers one call, if one waits.
     pub(crate) fn serve(&mut self) -> Result<(), CallError> {
-        let Some(notification) = self.listener.receive()? else {
-            return Ok(());
-        };
+        match self.listener.receive()? {
+            Some(notification) => self.serve_one(notification),
+            None => Ok(()),
+        }
+    }
+
+    fn serve_one(&mut self, notification: Notification) -> Result<(), CallError> {
         let answer = self.answer(&notification).unwrap_or_else(Answer::Error);
         let id = notification.id;
         match answer {
@@ -134,10 +188,41 @@ impl Supervisor {
                     Err(errno) => self.listener.reply(id, Reply::Error(errno)),
                 }
             }
+            Answer::Wait(waiting) => self.wait_for_other_end(id, waiting),
+        }
+    }
+
+    /// Lets the caller wait, and nobody else. Whoever waits for ever ends with the command: this process does.
+    fn wait_for_other_end(&self, id: u64, waiting: Waiting) -> Result<(), CallError> {
+        let listener = self.listener.try_clone()?;
+        let wait = move || {
+            let opened = procfs().and_then(|procfs| {
+                let number = std::os::fd::AsRawFd::as_raw_fd(&waiting.fifo);
+                openat(&procfs, format!("self/fd/{number}"), waiting.flags, Mode::empty())
+            });
+            let done = match opened {
+                Ok(end) => listener.reply_descriptor(id, end.as_fd(), waiting.close_on_exec),
+                Err(errno) => Err(errno),
+            };
+            if let Err(errno) = done {
+                // If the caller is gone, nobody waits for an answer.
+                let _ = listener.reply(id, Reply::Error(errno));
+            }
+        };
+        match std::thread::Builder::new().name("fifo".to_owned()).spawn(wait) {
+            Ok(_) => Ok(()),
+            Err(error) => self.listener.reply(id, Reply::Error(crate::errno::of(&error))),
         }
     }
 
     fn answer(&mut self, notification: &Notification) -> Result<Answer, Errno> {
+        #[cfg(target_arch = "x86_64")]
+        if let Ability::TranslatedPaths(translated) = &mut self.ability {
+            let mut caller = self.memories.caller(notification.thread);
+            let answer = translated.answer(&mut caller, notification);
+            // Its number may be another thread's by now; then nobody gets the answer.
+            return answer;
+        }
         let Some(call) = Call::decode(notification) else {
             return Ok(Answer::Continue);
         };
@@ -179,6 +264,8 @@ impl Supervisor {
                 Call::Ids(call) => disguise.ids(&mut caller, call),
                 Call::End => Ok(disguise.end(caller.thread)),
             },
+            #[cfg(target_arch = "x86_64")]
+            Ability::TranslatedPaths(_) => Ok(Answer::Continue),
         }
     }
 }

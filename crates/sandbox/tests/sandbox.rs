@@ -20,6 +20,9 @@ mod faked_ids;
 mod fixture;
 #[path = "sandbox/served_paths.rs"]
 mod served_paths;
+#[cfg(target_arch = "x86_64")]
+#[path = "sandbox/translated.rs"]
+mod translated;
 #[path = "sandbox/user.rs"]
 mod user;
 
@@ -43,6 +46,10 @@ const SINGLE_SHARED: &str = "single-shared";
 /// No mode: the builder enters nothing.
 const CHANGED_ROOT: &str = "changed-root";
 
+/// No mode: the builder enters nothing, and its commands' paths are translated.
+#[cfg(target_arch = "x86_64")]
+const TRANSLATED: &str = "translated";
+
 fn main() -> ExitCode {
     strata_sandbox::helper_entry();
     let argument = std::env::args().nth(1).unwrap_or_default();
@@ -51,6 +58,8 @@ fn main() -> ExitCode {
             served_paths::make_a_terminal();
             ExitCode::SUCCESS
         }
+        #[cfg(target_arch = "x86_64")]
+        _ if argument == translated::PROGRAM => translated::be_a_program(),
         (Some(entry), _) if argument == fixture::VICTIM => fixture::be_the_victim(entry),
         (Some(entry), Some(MASKED)) => {
             run_cases(MASKED, || Fixture::new(entry), cases::WITH_MASKED_PROC)
@@ -68,6 +77,11 @@ fn main() -> ExitCode {
         (None, Some(CHANGED_ROOT)) => {
             let cases = [changed_root::ALL, served_paths::ALL].concat();
             run_cases(CHANGED_ROOT, Fixture::in_changed_root, &cases)
+        }
+        #[cfg(target_arch = "x86_64")]
+        (None, Some(TRANSLATED)) => {
+            user::become_ordinary(user::SubordinateIds::None);
+            run_cases(TRANSLATED, Fixture::translated, &translated::all())
         }
         (None, Some(mode)) => enter_as(mode),
         (None, None) if argument == "--list" => ExitCode::SUCCESS,
@@ -95,6 +109,8 @@ fn run_modes() -> ExitCode {
         "mounts",
         MASKED,
         CHANGED_ROOT,
+        #[cfg(target_arch = "x86_64")]
+        TRANSLATED,
     ];
     for mode in modes {
         let status = Command::new("/proc/self/exe").arg(format!("{ENTER}{mode}")).status();

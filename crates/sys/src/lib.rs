@@ -11,18 +11,23 @@
 //!   name says so;
 //! - an error names the operation and the path or thing it was about, and carries the [`Errno`].
 //!
-//! Modules: [`root`] (files of an image), [`allocator`], [`caps`], [`idmap`] (user and group id maps),
-//! [`kernel`] (feature probes), [`memory`] (of other processes), [`mount`], [`process`] (fork, exec,
-//! signals, descriptors), [`record`] (answers to stat), [`seccomp`], [`socket`] (messages with
-//! descriptors).
+//! Modules: [`root`] (files of an image), [`allocator`], [`caps`], [`children`] (their news), [`idmap`] (user
+//! and group id maps), [`kernel`] (feature probes), [`landlock`], [`memory`] (of other processes), [`mount`],
+//! [`process`] (fork, exec, signals, descriptors), `ptrace`, [`record`] (answers to stat), [`seccomp`],
+//! [`socket`] (messages with descriptors).
 
 pub mod allocator;
 pub mod caps;
+pub mod children;
 pub mod idmap;
 pub mod kernel;
+pub mod landlock;
 pub mod memory;
 pub mod mount;
 pub mod process;
+/// Only where a supervisor knows the registers.
+#[cfg(target_arch = "x86_64")]
+pub mod ptrace;
 pub mod record;
 pub mod root;
 pub mod seccomp;

@@ -18,6 +18,12 @@ pub struct Statx {
     raw: libc::statx,
 }
 
+/// A `struct statfs`.
+#[derive(Clone, Copy)]
+pub struct FileSystem {
+    raw: libc::statfs,
+}
+
 /// What a record says in place of what the kernel knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disguise {
@@ -27,6 +33,8 @@ pub struct Disguise {
     pub gid: u32,
     /// File type bits (`S_IFCHR`, …) with major and minor number, where it shows as a device.
     pub device: Option<(u32, u32, u32)>,
+    /// Permission, set-id and sticky bits, where they are not what the kernel knows.
+    pub mode: Option<u32>,
 }
 
 const PERMISSIONS: u32 = 0o7777;
@@ -51,10 +59,18 @@ impl Stat {
         crate::process::check(result).map(|_| Self { raw })
     }
 
-    /// Says something else about owner and kind.
+    /// Owner and group.
+    pub fn owner(&self) -> (u32, u32) {
+        (self.raw.st_uid, self.raw.st_gid)
+    }
+
+    /// Says something else about owner, mode and kind.
     pub fn disguise(&mut self, disguise: &Disguise) {
         self.raw.st_uid = disguise.uid;
         self.raw.st_gid = disguise.gid;
+        if let Some(mode) = disguise.mode {
+            self.raw.st_mode = (self.raw.st_mode & !PERMISSIONS) | (mode & PERMISSIONS);
+        }
         if let Some((kind, major, minor)) = disguise.device {
             self.raw.st_mode = (self.raw.st_mode & PERMISSIONS) | kind;
             self.raw.st_rdev = libc::makedev(major, minor);
@@ -87,10 +103,19 @@ impl Statx {
         crate::process::check(result).map(|_| Self { raw })
     }
 
-    /// Says something else about owner and kind.
+    /// Owner and group.
+    pub fn owner(&self) -> (u32, u32) {
+        (self.raw.stx_uid, self.raw.stx_gid)
+    }
+
+    /// Says something else about owner, mode and kind.
     pub fn disguise(&mut self, disguise: &Disguise) {
         self.raw.stx_uid = disguise.uid;
         self.raw.stx_gid = disguise.gid;
+        if let Some(mode) = disguise.mode {
+            let mode = (u32::from(self.raw.stx_mode) & !PERMISSIONS) | (mode & PERMISSIONS);
+            self.raw.stx_mode = u16::try_from(mode).unwrap_or(self.raw.stx_mode);
+        }
         if let Some((kind, major, minor)) = disguise.device {
             let mode = (u32::from(self.raw.stx_mode) & PERMISSIONS) | kind;
             self.raw.stx_mode = u16::try_from(mode).unwrap_or(self.raw.stx_mode);
@@ -102,6 +127,29 @@ impl Statx {
     /// The bytes that the caller is to find.
     pub fn as_bytes(&self) -> &[u8] {
         bytes_of(&self.raw)
+    }
+}
+
+impl FileSystem {
+    /// Asks as `fstatfs` does.
+    pub fn of(file: BorrowedFd<'_>) -> Result<Self, Errno> {
+        // SAFETY: plain data, for which all zeroes is a value.
+        let mut raw: libc::statfs = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes one `struct statfs`, which the C library's type is on the 64-bit
+        // architectures.
+        let result = unsafe { libc::syscall(libc::SYS_fstatfs, file.as_raw_fd(), &raw mut raw) };
+        crate::process::check(result).map(|_| Self { raw })
+    }
+
+    /// The bytes that the caller is to find.
+    pub fn as_bytes(&self) -> &[u8] {
+        bytes_of(&self.raw)
+    }
+}
+
+impl std::fmt::Debug for FileSystem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("FileSystem").field("type", &self.raw.f_type).finish_non_exhaustive()
     }
 }
 

@@ -88,6 +88,8 @@ pub enum Action {
     Refuse(Errno),
     /// It waits for what the [`Listener`] says.
     Notify,
+    /// It stops for the process's tracer; without one it is `ENOSYS`.
+    Trace,
 }
 
 impl Action {
@@ -97,6 +99,7 @@ impl Action {
             Self::Allow => libc::SECCOMP_RET_ALLOW,
             Self::Refuse(errno) => libc::SECCOMP_RET_ERRNO | errno.raw_os_error().cast_unsigned(),
             Self::Notify => libc::SECCOMP_RET_USER_NOTIF,
+            Self::Trace => libc::SECCOMP_RET_TRACE,
         };
         Instruction { code: RETURN, if_true: 0, if_false: 0, operand }
     }

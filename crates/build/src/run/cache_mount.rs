@@ -155,8 +155,9 @@ fn asked_to_stop(cancel: &Cancel) -> io::Result<bool> {
 fn make_empty(root: &Root, owner: MountOwner) -> io::Result<()> {
     root.mkdir("data", 0o700).map_err(io::Error::other)?;
     match root.set_owner("data", owner.uid, owner.gid) {
-        // Ids that do not exist here: who commands see as its owner is the isolation's business.
-        Err(error) if error.source == Errno::INVAL => {}
+        // Ids that do not exist here, or that nothing can be given to: who commands see as its owner is the
+        // isolation's business.
+        Err(error) if matches!(error.source, Errno::INVAL | Errno::PERM) => {}
         other => other.map_err(io::Error::other)?,
     }
     root.set_mode("data", owner.mode).map_err(io::Error::other)

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::process::{getegid, geteuid};
 use strata_agent::{Access as AgentAccess, Server as AgentServer};
 use strata_plan::{Access, Mount, MountFrom, MountKind, Origin, RunOp};
 use strata_rootfs::Workspace;
@@ -65,7 +66,7 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
                 };
                 ready.owners.push(Ownership {
                     path: target(mount),
-                    seems: Seeming { uid: owner.uid, gid: owner.gid, device: None },
+                    seems: Seeming { uid: owner.uid, gid: owner.gid, ..Seeming::default() },
                 });
                 let cache = cached(running, wanted).await?;
                 ready.list.push(SandboxMount::Bind {
@@ -109,7 +110,21 @@ pub(super) async fn prepare(running: &mut Running, run: &RunOp) -> Result<Mounts
                     continue;
                 };
                 let scratch = running.session.settings.scratch.clone();
-                let access = AgentAccess { uid: owner.uid, gid: owner.gid, mode: owner.mode };
+                let access = if running.session.fakes_ids() {
+                    ready.owners.push(Ownership {
+                        path: target(mount),
+                        seems: Seeming {
+                            uid: owner.uid,
+                            gid: owner.gid,
+                            mode: Some(owner.mode),
+                            ..Seeming::default()
+                        },
+                    });
+                    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+                    AgentAccess { uid, gid, mode: owner.mode | 0o600 }
+                } else {
+                    AgentAccess { uid: owner.uid, gid: owner.gid, mode: owner.mode }
+                };
                 let server =
                     blocking(move || Ok(AgentServer::start(agent, &scratch, access)?)).await?;
                 ready.list.push(SandboxMount::Bind {

@@ -1,32 +1,33 @@
-//! Owners and devices that a command sees and the disk does not have: from the tree, and back into it.
+//! What a command sees of files and the disk does not have: from the tree, and back into it.
 
-use strata_layer::Content;
-use strata_rootfs::{Owner, Owners, owners};
+use strata_rootfs::{Owner, Owners};
 use strata_sandbox::{Device, Ownership, Seeming};
-use strata_tree::{LeafKind, PathError, Tree, TreePath};
+use strata_tree::{LeafKind, PathError, TreePath};
 
 /// What files are to seem: those of the stage, and mounts that have an owner.
-pub(super) fn of_tree(tree: &Tree<Content>, mounts: &[Ownership]) -> Vec<Ownership> {
+pub(super) fn by_file(stage: Owners, mounts: &[Ownership]) -> Vec<Ownership> {
     let of_file = |(path, owner): (TreePath, Owner)| Ownership {
         path: path.as_bytes().to_vec(),
         seems: Seeming {
             uid: owner.uid,
             gid: owner.gid,
             device: owner.device.as_ref().and_then(device),
+            mode: owner.mode,
+            capability: owner.capability,
         },
     };
-    owners(tree).into_iter().map(of_file).chain(mounts.iter().cloned()).collect()
+    stage.into_iter().map(of_file).chain(mounts.iter().cloned()).collect()
 }
 
 /// What files seem after the command.
 pub(super) fn by_path(files: Vec<Ownership>) -> Result<Owners, PathError> {
     let of_file = |file: Ownership| {
-        let Seeming { uid, gid, device } = file.seems;
+        let Seeming { uid, gid, device, mode, capability } = file.seems;
         let device = device.map(|device| match device {
             Device::Character { major, minor } => LeafKind::CharDevice { major, minor },
             Device::Block { major, minor } => LeafKind::BlockDevice { major, minor },
         });
-        Ok((TreePath::clean(&file.path)?, Owner { uid, gid, device }))
+        Ok((TreePath::clean(&file.path)?, Owner { uid, gid, device, mode, capability }))
     };
     files.into_iter().map(of_file).collect()
 }

@@ -18,7 +18,7 @@ use crate::contents::{DiskContents, open_file};
 use crate::entry;
 use crate::error::SnapshotError;
 use crate::medium::Standing;
-use crate::owners::Owners;
+use crate::owners::{self, Owners};
 use crate::scratch::Scratch;
 use crate::snapshotter::Workspace;
 use crate::state::State;
@@ -151,6 +151,10 @@ impl OverlayWorkspace {
 impl Workspace for OverlayWorkspace {
     fn tree(&self) -> &Tree<Content> {
         &self.tree
+    }
+
+    fn owners(&self) -> Owners {
+        owners::of(&self.tree, self.state.medium())
     }
 
     fn root(&mut self) -> Result<PathBuf, SnapshotError> {

@@ -18,7 +18,7 @@ use crate::contents::{DiskContents, open_file};
 use crate::descent::{Descent, Obstacle};
 use crate::entry::{self, Identity};
 use crate::error::SnapshotError;
-use crate::owners::Owners;
+use crate::owners::{self, Owners};
 use crate::scratch::Scratch;
 use crate::snapshotter::{BaseLayer, Workspace};
 use crate::space;
@@ -200,6 +200,10 @@ impl WalkWorkspace {
 impl Workspace for WalkWorkspace {
     fn tree(&self) -> &Tree<Content> {
         &self.tree
+    }
+
+    fn owners(&self) -> Owners {
+        owners::of(&self.tree, self.state.medium())
     }
 
     fn root(&mut self) -> Result<PathBuf, SnapshotError> {

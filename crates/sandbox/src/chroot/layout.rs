@@ -12,7 +12,6 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use strata_sys::{Dir, Node, PathError, Root};
 
-use super::NAME;
 use super::cover::{Cover, Piece};
 use crate::mount_points::{MountPoints, Want};
 use crate::{Cancel, Command, Mount, RunError, hosts};
@@ -46,9 +45,31 @@ const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// Tells the directories of commands that run at once apart.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// What the builder may do with files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Power {
+    /// All that root can.
+    Root,
+    /// What their owner can: they stay its own, and usable for it. A supervisor lets them seem others'.
+    Owner,
+}
+
+impl Power {
+    /// The mode for what is to have that mode.
+    fn mode(self, mode: u32, needed: u32) -> u32 {
+        match self {
+            Self::Root => mode,
+            Self::Owner => mode & 0o1777 | needed,
+        }
+    }
+}
+
 /// What has been put into one root.
 #[derive(Debug)]
-pub(super) struct Layout<'a> {
+pub(crate) struct Layout<'a> {
+    /// The isolation it is for.
+    isolation: &'static str,
+    power: Power,
     root: &'a Root,
     /// The directory that the root lies in.
     beside: Dir,
@@ -70,7 +91,11 @@ struct Laid<'a> {
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(root: &'a Root, command: &Command) -> Result<Self, RunError> {
+    pub(crate) fn new(
+        (isolation, power): (&'static str, Power),
+        root: &'a Root,
+        command: &Command,
+    ) -> Result<Self, RunError> {
         let failed = |error: PathError| RunError::Setup {
             operation: "make a directory beside the root".into(),
             source: error.source,
@@ -81,14 +106,24 @@ impl<'a> Layout<'a> {
         let name = format!(".aside-{}-{number}", std::process::id());
         beside.mkdir(&name, 0o700).map_err(failed)?;
         let aside = beside.dir(&name).map_err(failed)?;
-        Ok(Self { root, beside, name, aside, laid: Vec::new(), locks: Vec::new() })
+        Ok(Self {
+            isolation,
+            power,
+            root,
+            beside,
+            name,
+            aside,
+            laid: Vec::new(),
+            locks: Vec::new(),
+        })
     }
 
-    pub(super) fn build(&mut self, command: &Command, cancel: &Cancel) -> Result<(), RunError> {
+    pub(crate) fn build(&mut self, command: &Command, cancel: &Cancel) -> Result<(), RunError> {
         self.lock(command, cancel)?;
         for name in ["proc", "sys"] {
             let slot = self.slot(name.as_bytes())?;
-            directory(&slot, 0o555).map_err(|error| place(name.as_bytes(), &error))?;
+            directory(&slot, self.power.mode(0o555, 0o700))
+                .map_err(|error| place(name.as_bytes(), &error))?;
             self.cover(name.as_bytes(), Want::PlainDirectory, slot)?;
         }
         let slot = self.slot(b"dev")?;
@@ -111,11 +146,12 @@ impl<'a> Layout<'a> {
             }
             // Without a mount there is nothing that a limit on its size could be set on.
             Mount::Tmpfs { size: Some(_), target, .. } => {
-                Err(unsupported("tmpfs with a limit", target))
+                Err(self.unsupported("tmpfs with a limit", target))
             }
             Mount::Tmpfs { target, size: None, mode } => {
                 let slot = self.slot(target)?;
-                directory(&slot, *mode).map_err(|error| place(target, &error))?;
+                directory(&slot, self.power.mode(*mode, 0o700))
+                    .map_err(|error| place(target, &error))?;
                 self.cover(target, Want::Directory, slot)
             }
             Mount::Bind { source, target, .. } => self.bind(source, target),
@@ -176,9 +212,19 @@ impl<'a> Layout<'a> {
             source: crate::errno::of(&error),
         })?;
         drop(file);
-        slot.set_owner(OURS, uid, gid).map_err(failed)?;
-        slot.set_mode(OURS, mode).map_err(failed)?;
+        if self.power == Power::Root {
+            slot.set_owner(OURS, uid, gid).map_err(failed)?;
+        }
+        slot.set_mode(OURS, self.power.mode(mode, 0o600)).map_err(failed)?;
         self.cover(target, Want::File, slot)
+    }
+
+    fn unsupported(&self, what: &str, target: &[u8]) -> RunError {
+        RunError::MountUnsupported {
+            isolation: self.isolation.into(),
+            what: what.into(),
+            target: target.escape_ascii().to_string(),
+        }
     }
 
     /// A directory for one piece and what it covers.
@@ -218,13 +264,13 @@ impl<'a> Layout<'a> {
     }
 
     /// Relative image paths of everything that was created in the root itself, parents first.
-    pub(super) fn mount_points(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn mount_points(&self) -> Vec<Vec<u8>> {
         let laid = self.laid.iter().filter(|laid| !laid.is_nested);
         laid.flat_map(|laid| laid.points.paths()).collect()
     }
 
     /// Takes everything out again, last first, and tells the first thing that went wrong.
-    pub(super) fn undo(&mut self) -> Result<(), RunError> {
+    pub(crate) fn undo(&mut self) -> Result<(), RunError> {
         let mut result = Ok(());
         while let Some(mut laid) = self.laid.pop() {
             let Some(cover) = laid.cover.take() else {
@@ -299,12 +345,4 @@ fn is_below(path: &[u8], directory: &[u8]) -> bool {
 
 fn place(target: &[u8], error: &PathError) -> RunError {
     RunError::MountPoint { target: target.escape_ascii().to_string(), source: error.source }
-}
-
-fn unsupported(what: &str, target: &[u8]) -> RunError {
-    RunError::MountUnsupported {
-        isolation: NAME.into(),
-        what: what.into(),
-        target: target.escape_ascii().to_string(),
-    }
 }

@@ -12,7 +12,7 @@
 //! the guardian inherits what is left and kills it.
 
 pub(super) mod descendants;
-mod network;
+pub(super) mod network;
 
 pub(crate) use descendants::below;
 
@@ -44,6 +44,14 @@ pub(crate) fn main() -> ! {
 }
 
 fn supervise(socket: &mut UnixStream) -> Result<(), RunError> {
+    guard(socket, attend)
+}
+
+/// Has a child attend to the command, and kills whatever that leaves behind.
+pub(super) fn guard(
+    socket: &mut UnixStream,
+    attend: fn(&mut UnixStream, &Command) -> Result<(), RunError>,
+) -> Result<(), RunError> {
     // Out of the terminal's process group: Ctrl-C is the builder's to act on. It is not killed with
     // the builder either, because it has somebody to kill then: the end of the socket tells it.
     let _ = setsid();
@@ -72,12 +80,12 @@ fn supervise(socket: &mut UnixStream) -> Result<(), RunError> {
     }
 }
 
-fn adopt_orphans() -> Result<(), RunError> {
+pub(super) fn adopt_orphans() -> Result<(), RunError> {
     set_child_subreaper(Some(getpid()))
         .map_err(|errno| failed("become the parent of orphans", errno))
 }
 
-fn kill_all() -> Result<(), RunError> {
+pub(super) fn kill_all() -> Result<(), RunError> {
     descendants::kill().map_err(|errno| failed("kill what the command left", errno))
 }
 
@@ -137,7 +145,7 @@ fn start(command: &Command, root: &Dir, supervision: &Supervision) -> RunError {
     }
 }
 
-fn root(command: &Command) -> Result<Dir, RunError> {
+pub(super) fn root(command: &Command) -> Result<Dir, RunError> {
     Dir::open(&command.root)
         .map_err(|error| RunError::Root { path: command.root.clone(), source: error.source })
 }

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{Access, AtFlags, CWD, Gid, Mode, Uid, accessat, fchown, stat};
 use rustix::io::Errno;
-use rustix::process::{Resource as Limit, Rlimit, chdir, setrlimit, setsid, umask};
+use rustix::process::{Resource as Limit, Rlimit, chdir, fchdir, setrlimit, setsid, umask};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-use strata_sys::caps;
 use strata_sys::idmap::{IdKind, IdMap};
 use strata_sys::process::{close_on_exec_from, execute, reset_signals};
+use strata_sys::{Kind, Root, caps};
 
 use super::supervision::Supervision;
 use super::{failed, setup};
@@ -20,7 +20,23 @@ use crate::{Command, RunError};
 ///
 /// Where its calls are to be supervised, the last step before is to hand the supervisor its end.
 pub(super) fn start(command: &Command, supervision: Option<&Supervision>) -> RunError {
-    let ready = match prepare(command) {
+    start_in(&View { seeming_root: None }, command, supervision)
+}
+
+/// Where the program and its working directory are looked for.
+pub(super) struct View<'a> {
+    /// A directory that the program will take for its root, where it will seem to be its user. Without
+    /// one, it has this process's root, and is that user.
+    pub(super) seeming_root: Option<&'a Root>,
+}
+
+/// Becomes the program, as [`start`] does.
+pub(super) fn start_in(
+    view: &View<'_>,
+    command: &Command,
+    supervision: Option<&Supervision>,
+) -> RunError {
+    let ready = match prepare(view, command) {
         Ok(ready) => ready,
         Err(error) => return error,
     };
@@ -37,7 +53,7 @@ struct Ready {
     environment: Vec<CString>,
 }
 
-fn prepare(command: &Command) -> Result<Ready, RunError> {
+fn prepare(view: &View<'_>, command: &Command) -> Result<Ready, RunError> {
     let program = command.arguments.first().ok_or(RunError::NoProgram)?;
     let arguments = command.arguments.iter();
     let arguments = arguments
@@ -56,22 +72,53 @@ fn prepare(command: &Command) -> Result<Ready, RunError> {
     reset_signals();
     umask(Mode::from_raw_mode(0o022));
     // As root: Docker lets a working directory be one that the user itself cannot enter.
-    chdir(command.working_directory.as_slice()).map_err(|source| RunError::WorkingDirectory {
+    view.enter(&command.working_directory).map_err(|source| RunError::WorkingDirectory {
         path: command.working_directory.escape_ascii().to_string(),
         source,
     })?;
     command.ulimits.iter().try_for_each(set_limit)?;
-    caps::bound(caps::DOCKER_DEFAULT).map_err(setup)?;
+    if view.is_real() {
+        caps::bound(caps::DOCKER_DEFAULT).map_err(setup)?;
+    }
     // Where ids are faked, the supervisor knows who this is, and it stays root.
-    if command.owners.is_none() {
+    if command.owners.is_none() && view.is_real() {
         hand_over_outputs(&command.user);
         become_user(&command.user)?;
     }
     close_on_exec_from(3).map_err(setup)?;
 
     // As the user: who may not see a program does not find it.
-    let path = find(program, search_path(command))?;
+    let path = find(view, command, program)?;
     Ok(Ready { name: program.to_string_lossy().into_owned(), path, arguments, environment })
+}
+
+impl View<'_> {
+    fn enter(&self, directory: &[u8]) -> Result<(), Errno> {
+        match self.seeming_root {
+            None => chdir(directory),
+            Some(root) => {
+                let directory = root.open_dir(directory).map_err(|error| error.source)?;
+                fchdir(directory)
+            }
+        }
+    }
+
+    /// Whether there are ids and capabilities to be given.
+    fn is_real(&self) -> bool {
+        self.seeming_root.is_none()
+    }
+
+    fn executable(&self, command: &Command, path: &CString) -> Result<(), Errno> {
+        let Some(root) = self.seeming_root else {
+            return executable(path);
+        };
+        let path = [&command.working_directory, b"/".as_slice(), path.as_bytes()];
+        let skipped = if path[2].starts_with(b"/") { 2 } else { 0 };
+        let found = root.metadata_following(path[skipped..].concat());
+        let found = found.map_err(|error| error.source)?;
+        let is_program = found.kind != Kind::Dir && found.mode & 0o111 != 0;
+        if is_program { Ok(()) } else { Err(Errno::ACCESS) }
+    }
 }
 
 impl Ready {
@@ -163,12 +210,12 @@ fn search_path(command: &Command) -> &OsStr {
 }
 
 /// Finds the file to execute, as a shell would, and says what runc says if there is none.
-fn find(program: &OsStr, search_path: &OsStr) -> Result<CString, RunError> {
+fn find(view: &View<'_>, command: &Command, program: &OsStr) -> Result<CString, RunError> {
     let name = || program.to_string_lossy().into_owned();
     let bytes = program.as_bytes();
     if bytes.contains(&b'/') {
         let path = c_string(bytes, "execute a program with a zero byte")?;
-        return match executable(&path) {
+        return match view.executable(command, &path) {
             Ok(()) => Ok(path),
             Err(Errno::NOENT | Errno::NOTDIR) => Err(RunError::ProgramMissing { program: name() }),
             Err(_) => Err(RunError::ProgramNotExecutable { program: name() }),
@@ -178,11 +225,11 @@ fn find(program: &OsStr, search_path: &OsStr) -> Result<CString, RunError> {
         return Err(RunError::ProgramNotFound { program: name() });
     }
     let mut refused = false;
-    for directory in search_path.as_bytes().split(|&byte| byte == b':') {
+    for directory in search_path(command).as_bytes().split(|&byte| byte == b':') {
         // An empty entry means the working directory.
         let directory = if directory.is_empty() { b"." } else { directory };
         let path = c_string(&[directory, bytes].join(&b'/'), "execute a program with a zero byte")?;
-        match executable(&path) {
+        match view.executable(command, &path) {
             Ok(()) => return Ok(path),
             Err(Errno::ACCESS) => refused = true,
             _ => {}

@@ -18,6 +18,15 @@ use crate::{Command, RunError};
 pub(super) struct Supervision {
     socket: OwnedFd,
     filter: fn() -> Vec<Instruction>,
+    start: Start,
+}
+
+/// When the program may begin, once its calls are passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    AtOnce,
+    #[cfg(target_arch = "x86_64")]
+    WhenAllowed,
 }
 
 /// The supervisor's end.
@@ -29,7 +38,16 @@ pub(super) struct Calls {
 /// Makes the two ends, for the calls that a filter passes on.
 pub(super) fn pair(filter: fn() -> Vec<Instruction>) -> Result<(Calls, Supervision), RunError> {
     let (ours, theirs) = socket::pair().map_err(setup)?;
-    Ok((Calls { socket: ours }, Supervision { socket: theirs, filter }))
+    Ok((Calls { socket: ours }, Supervision { socket: theirs, filter, start: Start::AtOnce }))
+}
+
+/// The same for a program that waits until the supervisor [allows](Calls::allow) it to begin.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn pair_in_turns(
+    filter: fn() -> Vec<Instruction>,
+) -> Result<(Calls, Supervision), RunError> {
+    let (calls, supervision) = pair(filter)?;
+    Ok((calls, Supervision { start: Start::WhenAllowed, ..supervision }))
 }
 
 /// The two ends for a command whose ids are to be faked, and none for another.
@@ -58,7 +76,15 @@ impl Supervision {
             other => other,
         };
         let listener = listener.map_err(setup)?;
-        socket::send(self.socket.as_fd(), b"!", &[listener.as_fd()]).map_err(setup)
+        socket::send(self.socket.as_fd(), b"!", &[listener.as_fd()]).map_err(setup)?;
+        match self.start {
+            Start::AtOnce => Ok(()),
+            #[cfg(target_arch = "x86_64")]
+            Start::WhenAllowed => match socket::receive(self.socket.as_fd(), 1).map_err(setup)? {
+                (word, _) if word.is_empty() => Err(failed("be supervised", Errno::PIPE)),
+                _ => Ok(()),
+            },
+        }
     }
 }
 
@@ -67,6 +93,12 @@ impl Calls {
     pub(super) fn receive(&self) -> Result<Option<Listener>, RunError> {
         let (_, descriptors) = socket::receive(self.socket.as_fd(), 1).map_err(setup)?;
         Ok(descriptors.into_iter().next().map(Listener::from_fd))
+    }
+
+    /// Lets the program begin.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn allow(&self) -> Result<(), RunError> {
+        socket::send(self.socket.as_fd(), b"!", &[]).map_err(setup)
     }
 }
 

@@ -148,11 +148,7 @@ pub(super) fn changed_root(state: &Path) -> Result<String, String> {
     use rustix::process::{Gid, Uid, chdir, chroot, fchdir};
     use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-    if rustix::fs::statvfs(state)
-        .is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::NOEXEC))
-    {
-        return Err(format!("programs on `{}` cannot be executed (noexec)", state.display()));
-    }
+    executes(state)?;
     let scratch = Scratch::new(state)?;
     // Held, because the path leads nowhere once the root has changed.
     let outside = Dir::open(Path::new("/")).map_err(|error| chain(&error))?;
@@ -191,6 +187,29 @@ pub(super) fn changed_root(state: &Path) -> Result<String, String> {
     strata_sys::seccomp::install_listening(&[Action::Allow.instruction()])
         .map(|_| format!("works on `{}`", state.display()))
         .map_err(|error| format!("{} (a supervisor)", chain(&error)))
+}
+
+/// Programs of an image lie in the state directory.
+fn executes(state: &Path) -> Result<(), String> {
+    let found = rustix::fs::statvfs(state);
+    if found.is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::NOEXEC)) {
+        return Err(format!("programs on `{}` cannot be executed (noexec)", state.display()));
+    }
+    Ok(())
+}
+
+/// Has a process supervised and traced whose root is to be a directory in the state directory.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn translated(state: &Path) -> Result<String, String> {
+    executes(state)?;
+    let scratch = Scratch::new(state)?;
+    let place = scratch.path.join("entered");
+    fs::create_dir(&place)
+        .and_then(|()| fs::write(place.join("opened"), ""))
+        .map_err(|error| io("create a file in", state, &error))?;
+    crate::helper::translated::try_in(&scratch.path)
+        .map(|()| format!("works on `{}`", state.display()))
+        .map_err(|error| chain(&error))
 }
 
 /// Any id but root's: that of `nobody`, nearly everywhere.

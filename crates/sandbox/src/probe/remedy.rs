@@ -42,6 +42,22 @@ pub(super) fn of_chroot(reason: &str) -> Option<String> {
     known.map(|(_, remedy)| (*remedy).to_owned())
 }
 
+/// What a build without any privileges needs.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn of_translated(reason: &str) -> Option<String> {
+    const KNOWN: [(&str, &str); 4] = [
+        (
+            "filter that notifies",
+            "allow `seccomp` to install a listener, and run strata under no other supervisor of system calls",
+        ),
+        ("trace", "allow `ptrace` of own processes (in Yama, `kernel.yama.ptrace_scope` 0 or 1)"),
+        ("noexec", "put the state directory on a file system without the option `noexec`"),
+        ("create", "give strata a state directory that it can write to"),
+    ];
+    let known = KNOWN.iter().find(|(part, _)| reason.contains(part));
+    known.map(|(_, remedy)| (*remedy).to_owned())
+}
+
 fn without_user_namespace(reason: &str) -> Option<&'static str> {
     reason.contains("NEWNS").then_some(
         "allow the capability `SYS_ADMIN`, with a seccomp profile that follows it; another rung asks for less",

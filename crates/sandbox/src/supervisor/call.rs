@@ -280,11 +280,11 @@ fn set_owner(uid: u64, gid: u64, flags: i32) -> Ask {
 }
 
 /// The kernel looks at the lower half of what is an `int` to it.
-fn int(argument: u64) -> i32 {
+pub(super) fn int(argument: u64) -> i32 {
     word(argument).cast_signed()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the upper half means nothing")]
-fn word(argument: u64) -> u32 {
+pub(super) fn word(argument: u64) -> u32 {
     argument as u32
 }

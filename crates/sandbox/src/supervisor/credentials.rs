@@ -159,6 +159,14 @@ impl Credentials {
         gid == self.group.file || self.groups.contains(&gid)
     }
 
+    /// Whether it may give a file to other ids, those that stay as they are left out.
+    pub(super) fn may_give(&self, (uid, gid): (u32, u32), new_uid: u32, new_gid: u32) -> bool {
+        self.is_privileged()
+            || self.user.file == uid
+                && (new_uid == KEEP || new_uid == uid)
+                && (new_gid == KEEP || new_gid == gid || self.is_in_group(new_gid))
+    }
+
     /// Changes ids, and gives what the call returns.
     pub(super) fn change(&mut self, which: Which, change: Change) -> Result<i64, Errno> {
         let privileged = self.is_privileged();

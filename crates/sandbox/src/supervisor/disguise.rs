@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use strata_sys::record::{Disguise as Record, Stat, Statx};
 use strata_sys::seccomp::CloseOnExec;
-use strata_sys::{Metadata, Root};
+use strata_sys::{Identity, Metadata, Root};
 
 use super::Answer;
 use super::call::{AT_EMPTY_PATH, AT_FDCWD, Ask, At, Create, Ids, Part, PathCall};
@@ -52,14 +52,53 @@ impl Disguise {
     ) -> Result<Self, Errno> {
         let root = Root::open(std::path::Path::new("/")).map_err(|error| error.source)?;
         let journal = Journal::of(&root, owners);
-        Ok(Self { procfs, journal, population: Population::new(first) })
+        Ok(Self::with(procfs, first, journal))
+    }
+
+    /// Begins with a program that seems to be `first`, and files that are known.
+    pub(super) fn with(procfs: OwnedFd, first: Credentials, journal: Journal) -> Self {
+        Self { procfs, journal, population: Population::new(first) }
+    }
+
+    /// What a file seems, if it is not what it is.
+    pub(super) fn seeming(&self, file: &Identity) -> Option<Seeming> {
+        self.journal.get(file)
+    }
+
+    /// Lets a file seem something.
+    pub(super) fn put(&mut self, file: Identity, seems: Seeming) {
+        self.journal.put(file, seems);
+    }
+
+    /// Whether all files are what they are.
+    pub(super) fn knows_nothing(&self) -> bool {
+        self.journal.is_empty()
+    }
+
+    /// Whether a new file in some directory may get that directory's group.
+    pub(super) fn passes_groups_on(&self) -> bool {
+        self.journal.has_groups()
+    }
+
+    /// A program is executed that gives these ids; who the process is then.
+    pub(super) fn executed(
+        &mut self,
+        thread: Pid,
+        set_ids: (Option<u32>, Option<u32>),
+    ) -> Result<Credentials, Errno> {
+        let credentials = self.credentials(thread)?;
+        if credentials.user.effective != 0 || !credentials.is_settled() {
+            self.population.settle(&self.procfs, thread);
+            self.credentials(thread)?.execute(set_ids.0, set_ids.1);
+        }
+        self.credentials(thread).cloned()
     }
 
     pub(super) fn journal(&self) -> Vec<Entry> {
         self.journal.entries()
     }
 
-    fn credentials(&mut self, thread: Pid) -> Result<&mut Credentials, Errno> {
+    pub(super) fn credentials(&mut self, thread: Pid) -> Result<&mut Credentials, Errno> {
         self.population.credentials(&self.procfs, thread)
     }
 
@@ -143,7 +182,7 @@ impl Disguise {
         match call.ask {
             Ask::Stat { .. } | Ask::Statx { .. } if self.journal.is_empty() => Ok(Answer::Continue),
             Ask::Stat { record, .. } => {
-                let Some((found, seems)) = self.seeming(thread, call, path) else {
+                let Some((found, seems)) = self.disguised(thread, call, path) else {
                     return Ok(Answer::Continue);
                 };
                 let mut stat = Stat::at(found.as_fd(), b"", AT_EMPTY_PATH)?;
@@ -151,7 +190,7 @@ impl Disguise {
                 caller.write(record, stat.as_bytes()).map(|()| Answer::Value(0))
             }
             Ask::Statx { record, mask, .. } => {
-                let Some((found, seems)) = self.seeming(thread, call, path) else {
+                let Some((found, seems)) = self.disguised(thread, call, path) else {
                     return Ok(Answer::Continue);
                 };
                 let mut statx = Statx::at(found.as_fd(), b"", AT_EMPTY_PATH, mask)?;
@@ -169,8 +208,7 @@ impl Disguise {
                 let credentials = self.credentials(thread)?;
                 if credentials.user.effective != 0 || !credentials.is_settled() {
                     let set_ids = self.set_ids_of(thread, call, path);
-                    self.population.settle(&self.procfs, thread);
-                    self.credentials(thread)?.execute(set_ids.0, set_ids.1);
+                    self.executed(thread, set_ids)?;
                 }
                 Ok(Answer::Continue)
             }
@@ -189,7 +227,7 @@ impl Disguise {
     }
 
     /// A file that seems something else than it is.
-    fn seeming(&self, thread: Pid, call: &PathCall, path: &[u8]) -> Option<(OwnedFd, Seeming)> {
+    fn disguised(&self, thread: Pid, call: &PathCall, path: &[u8]) -> Option<(OwnedFd, Seeming)> {
         let found = self.locate(thread, call, path).ok()?;
         let metadata = Root::metadata_of(found.as_fd()).ok()?;
         let seems = self.journal.get(&metadata.identity())?;
@@ -242,13 +280,7 @@ impl Disguise {
     ) -> Result<Answer, Errno> {
         let before = Root::metadata_of(found.as_fd())?;
         let mut seems = self.journal.get(&before.identity()).unwrap_or_default();
-        let credentials = self.credentials(thread)?;
-        let own_file = credentials.user.file == seems.uid;
-        let allowed = credentials.is_privileged()
-            || own_file
-                && (uid == KEEP || uid == seems.uid)
-                && (gid == KEEP || gid == seems.gid || credentials.is_in_group(gid));
-        if !allowed {
+        if !self.credentials(thread)?.may_give((seems.uid, seems.gid), uid, gid) {
             return Err(Errno::PERM);
         }
         // Nothing changes on disk but what a change of owner changes besides: set-id bits and
@@ -300,7 +332,7 @@ impl Disguise {
         let Some(new) = self.place(thread, at, path, create) else {
             return Ok(Answer::Continue);
         };
-        let mut seems = Seeming { uid, gid, device };
+        let mut seems = Seeming { uid, gid, device, ..Seeming::default() };
         let parent = Root::metadata_of(new.parent.as_fd())?;
         if parent.mode & SET_GID != 0 {
             seems.gid = self.journal.get(&parent.identity()).unwrap_or_default().gid;
@@ -393,13 +425,13 @@ fn made(parent: &OwnedFd, name: &[u8]) -> Result<Metadata, Errno> {
 
 impl From<Seeming> for Record {
     fn from(seems: Seeming) -> Self {
-        let Seeming { uid, gid, device } = seems;
+        let Seeming { uid, gid, device, mode, .. } = seems;
         let kind = |kind: FileType| kind.as_raw_mode();
         let device = device.map(|device| match device {
             Device::Character { major, minor } => (kind(FileType::CharacterDevice), major, minor),
             Device::Block { major, minor } => (kind(FileType::BlockDevice), major, minor),
         });
-        Self { uid, gid, device }
+        Self { uid, gid, device, mode }
     }
 }
 

@@ -6,6 +6,8 @@ use strata_sys::{Identity, Root};
 
 use crate::ownership::{Entry, Ownership, Seeming};
 
+const SET_GROUP: u32 = 0o2000;
+
 /// Files that seem something else than the disk says: not root's own.
 ///
 /// A file is known by device and inode number, which it keeps when it is renamed and when an overlay
@@ -15,7 +17,7 @@ use crate::ownership::{Entry, Ownership, Seeming};
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     files: HashMap<((u32, u32), u64), Line>,
-    /// How many have a group other than root's, which a directory may pass on.
+    /// How many have a group other than root's, or pass theirs on.
     groups: usize,
 }
 
@@ -27,15 +29,24 @@ struct Line {
 }
 
 impl Journal {
-    /// Begins with what is known about files of a root.
+    /// Begins with what is known about files of a root whose lower layers never change.
     pub(super) fn of(root: &Root, owners: &[Ownership]) -> Self {
+        Self::begin(root, owners, true)
+    }
+
+    /// Begins with what is known about files of a root in which numbers of deleted files are used again.
+    pub(super) fn of_changing(root: &Root, owners: &[Ownership]) -> Self {
+        Self::begin(root, owners, false)
+    }
+
+    fn begin(root: &Root, owners: &[Ownership], was_there: bool) -> Self {
         let mut journal = Self::default();
         for owner in owners {
             // What is not there any more, or covered by a mount, has no owner to show.
             if owner.seems != Seeming::default()
                 && let Ok(metadata) = root.metadata(&owner.path)
             {
-                journal.insert(metadata.identity(), owner.seems, true);
+                journal.insert(metadata.identity(), owner.seems, was_there);
             }
         }
         journal
@@ -61,7 +72,7 @@ impl Journal {
         let was_there = self.get(&identity).is_some() && self.files[&key].was_there;
         if seems == Seeming::default() {
             if let Some(line) = self.files.remove(&key) {
-                self.groups -= usize::from(line.seems.gid != 0);
+                self.groups -= usize::from(has_group(&line.seems));
             }
         } else {
             self.insert(identity, seems, was_there);
@@ -71,8 +82,8 @@ impl Journal {
     fn insert(&mut self, identity: Identity, seems: Seeming, was_there: bool) {
         let line = Line { identity, was_there, seems };
         let before = self.files.insert((identity.device, identity.inode), line);
-        self.groups -= usize::from(before.is_some_and(|line| line.seems.gid != 0));
-        self.groups += usize::from(seems.gid != 0);
+        self.groups -= usize::from(before.is_some_and(|line| has_group(&line.seems)));
+        self.groups += usize::from(has_group(&seems));
     }
 
     /// All of it, for a look through the root after the command.
@@ -86,6 +97,11 @@ impl Journal {
     }
 }
 
+/// Whether a directory that seems so may pass a group on, or that it passes one on.
+fn has_group(seems: &Seeming) -> bool {
+    seems.gid != 0 || seems.mode.is_some_and(|mode| mode & SET_GROUP != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use strata_sys::Time;
@@ -97,7 +113,7 @@ mod tests {
     }
 
     fn owned(uid: u32, gid: u32) -> Seeming {
-        Seeming { uid, gid, device: None }
+        Seeming { uid, gid, ..Seeming::default() }
     }
 
     #[test]

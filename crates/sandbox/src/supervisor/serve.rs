@@ -75,6 +75,11 @@ impl Served {
         })
     }
 
+    /// The root's path as the kernel shows it.
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
     /// Whether the call is about a place that is served, and which.
     pub(super) fn find(
         &mut self,
@@ -245,7 +250,12 @@ impl Served {
     }
 
     /// Opens a place, with the caller's rights.
-    fn obtain(&self, caller: &Caller<'_>, place: &Place, flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub(super) fn obtain(
+        &self,
+        caller: &Caller<'_>,
+        place: &Place,
+        flags: OFlags,
+    ) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC;
         let device =
             |path: String| caller.act(|| open(path, flags | OFlags::NOCTTY, Mode::empty()));

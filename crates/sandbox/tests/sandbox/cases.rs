@@ -150,7 +150,7 @@ pub(crate) fn environment_is_exactly_what_was_given(fixture: &Fixture) {
     assert_eq!(fixture.run(&command).stdout, "PATH=/bin\nB=two words\nA=\n");
 }
 
-fn only_three_descriptors_are_open(fixture: &Fixture) {
+pub(crate) fn only_three_descriptors_are_open(fixture: &Fixture) {
     let listing = fixture.run(&fixture.command(&["ls", "/proc/self/fd"]));
     // The fourth is the listing's own.
     assert_eq!(listing.stdout, "0\n1\n2\n3\n");

@@ -75,7 +75,7 @@ fn a_command_that_kills_its_parent_fails(fixture: &Fixture) {
     assert_eq!(fixture.snapshot(), before);
 }
 
-fn devices_are_there_and_gone(fixture: &Fixture) {
+pub(crate) fn devices_are_there_and_gone(fixture: &Fixture) {
     fs::create_dir(fixture.root.join("dev")).unwrap();
     fs::write(fixture.root.join("dev/null"), "the image's own").unwrap();
     let before = fixture.snapshot();
@@ -94,7 +94,7 @@ fn users_are_real(fixture: &Fixture) {
     assert_eq!(fixture.run(&command).stdout, "33\n34\n34 35\nno\n");
 }
 
-fn network_none_refuses_sockets(fixture: &Fixture) {
+pub(crate) fn network_none_refuses_sockets(fixture: &Fixture) {
     let script = "ip link show lo >/dev/null 2>&1 && echo links; nc -w 1 127.0.0.1 9 2>&1";
     let mut command = fixture.script(script);
     command.network = Network::None;

@@ -58,6 +58,13 @@ impl Fixture {
         Self::with(entry, Box::new(Chroot::new().unwrap()))
     }
 
+    /// In a root of an ordinary user, who is allowed nothing.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn translated() -> Self {
+        let entry = Entry { mode: Mode::Single, processes: Processes::Shared };
+        Self::with(entry, Box::new(strata_sandbox::Translated::new().unwrap()))
+    }
+
     fn with(entry: Entry, isolation: Box<dyn Isolation>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("root");

@@ -83,6 +83,14 @@ impl Listener {
         Self { fd }
     }
 
+    /// Makes another end of the same filter, for another thread that answers.
+    pub fn try_clone(&self) -> Result<Self, CallError> {
+        self.fd.try_clone().map(|fd| Self { fd }).map_err(|error| {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::MFILE);
+            CallError::new("duplicate a listener", errno)
+        })
+    }
+
     /// Lets a call and its supervisor run on the same processor. Kernels before 6.6 do not know how
     /// (`EINVAL`, `ENOTTY`), and nothing depends on it but time.
     pub fn stay_on_one_processor(&self) -> Result<(), Errno> {

@@ -27,151 +27,147 @@ pub const FOREIGN_FROM: Option<u32> =
 /// A number that no call has.
 pub const ABSENT: u32 = u32::MAX;
 
-/// `open`.
-#[cfg(target_arch = "x86_64")]
-pub const OPEN: u32 = call(libc::SYS_open);
-/// `open`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const OPEN: u32 = ABSENT;
-/// `openat`.
-pub const OPENAT: u32 = call(libc::SYS_openat);
-/// `openat2`.
-pub const OPENAT2: u32 = call(libc::SYS_openat2);
-/// `creat`.
-#[cfg(target_arch = "x86_64")]
-pub const CREAT: u32 = call(libc::SYS_creat);
-/// `creat`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const CREAT: u32 = ABSENT;
-/// `stat`.
-#[cfg(target_arch = "x86_64")]
-pub const STAT: u32 = call(libc::SYS_stat);
-/// `stat`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const STAT: u32 = ABSENT;
-/// `lstat`.
-#[cfg(target_arch = "x86_64")]
-pub const LSTAT: u32 = call(libc::SYS_lstat);
-/// `lstat`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const LSTAT: u32 = ABSENT;
-/// `newfstatat`.
-pub const NEWFSTATAT: u32 = call(libc::SYS_newfstatat);
-/// `fstat`.
-pub const FSTAT: u32 = call(libc::SYS_fstat);
-/// `statx`.
-pub const STATX: u32 = call(libc::SYS_statx);
-/// `readlink`.
-#[cfg(target_arch = "x86_64")]
-pub const READLINK: u32 = call(libc::SYS_readlink);
-/// `readlink`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const READLINK: u32 = ABSENT;
-/// `readlinkat`.
-pub const READLINKAT: u32 = call(libc::SYS_readlinkat);
-/// `access`.
-#[cfg(target_arch = "x86_64")]
-pub const ACCESS: u32 = call(libc::SYS_access);
-/// `access`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const ACCESS: u32 = ABSENT;
-/// `faccessat`.
-pub const FACCESSAT: u32 = call(libc::SYS_faccessat);
+/// Calls that every architecture has.
+macro_rules! calls {
+    ($($name:ident = $call:ident,)*) => {$(
+        #[doc = concat!("`", stringify!($call), "`.")]
+        pub const $name: u32 = call(libc::$call);
+    )*};
+}
+
+/// Calls that later architectures lack, because others can do the same.
+macro_rules! older_calls {
+    ($($name:ident = $call:ident,)*) => {$(
+        #[doc = concat!("`", stringify!($call), "`.")]
+        #[cfg(target_arch = "x86_64")]
+        pub const $name: u32 = call(libc::$call);
+        #[doc = concat!("`", stringify!($call), "`, which this architecture lacks.")]
+        #[cfg(not(target_arch = "x86_64"))]
+        pub const $name: u32 = ABSENT;
+    )*};
+}
+
+calls! {
+    ACCT = SYS_acct,
+    BIND = SYS_bind,
+    CAPGET = SYS_capget,
+    CAPSET = SYS_capset,
+    CHDIR = SYS_chdir,
+    CHROOT = SYS_chroot,
+    CLONE = SYS_clone,
+    CLOSE = SYS_close,
+    CLONE3 = SYS_clone3,
+    CONNECT = SYS_connect,
+    EXECVE = SYS_execve,
+    EXECVEAT = SYS_execveat,
+    EXIT = SYS_exit,
+    EXIT_GROUP = SYS_exit_group,
+    FACCESSAT = SYS_faccessat,
+    FANOTIFY_MARK = SYS_fanotify_mark,
+    FCHMOD = SYS_fchmod,
+    FCHMODAT = SYS_fchmodat,
+    FCHOWN = SYS_fchown,
+    FCHOWNAT = SYS_fchownat,
+    FGETXATTR = SYS_fgetxattr,
+    FLISTXATTR = SYS_flistxattr,
+    FREMOVEXATTR = SYS_fremovexattr,
+    FSETXATTR = SYS_fsetxattr,
+    FSOPEN = SYS_fsopen,
+    FSPICK = SYS_fspick,
+    FSTAT = SYS_fstat,
+    GETCWD = SYS_getcwd,
+    GETEGID = SYS_getegid,
+    GETEUID = SYS_geteuid,
+    GETGID = SYS_getgid,
+    GETGROUPS = SYS_getgroups,
+    GETRESGID = SYS_getresgid,
+    GETRESUID = SYS_getresuid,
+    GETUID = SYS_getuid,
+    GETXATTR = SYS_getxattr,
+    INOTIFY_ADD_WATCH = SYS_inotify_add_watch,
+    IO_URING_SETUP = SYS_io_uring_setup,
+    LGETXATTR = SYS_lgetxattr,
+    LINKAT = SYS_linkat,
+    LISTXATTR = SYS_listxattr,
+    LLISTXATTR = SYS_llistxattr,
+    LREMOVEXATTR = SYS_lremovexattr,
+    LSETXATTR = SYS_lsetxattr,
+    MKDIRAT = SYS_mkdirat,
+    MKNODAT = SYS_mknodat,
+    MMAP = SYS_mmap,
+    MOUNT = SYS_mount,
+    MOUNT_SETATTR = SYS_mount_setattr,
+    MOVE_MOUNT = SYS_move_mount,
+    NAME_TO_HANDLE_AT = SYS_name_to_handle_at,
+    NEWFSTATAT = SYS_newfstatat,
+    OPENAT = SYS_openat,
+    OPENAT2 = SYS_openat2,
+    OPEN_BY_HANDLE_AT = SYS_open_by_handle_at,
+    OPEN_TREE = SYS_open_tree,
+    PIVOT_ROOT = SYS_pivot_root,
+    PRCTL = SYS_prctl,
+    PROCESS_VM_READV = SYS_process_vm_readv,
+    PROCESS_VM_WRITEV = SYS_process_vm_writev,
+    PTRACE = SYS_ptrace,
+    QUOTACTL = SYS_quotactl,
+    READLINKAT = SYS_readlinkat,
+    REMOVEXATTR = SYS_removexattr,
+    RENAMEAT = SYS_renameat,
+    RENAMEAT2 = SYS_renameat2,
+    SETFSGID = SYS_setfsgid,
+    SETFSUID = SYS_setfsuid,
+    SETGID = SYS_setgid,
+    SETGROUPS = SYS_setgroups,
+    SETNS = SYS_setns,
+    SETREGID = SYS_setregid,
+    SETRESGID = SYS_setresgid,
+    SETRESUID = SYS_setresuid,
+    SETREUID = SYS_setreuid,
+    SETUID = SYS_setuid,
+    SETXATTR = SYS_setxattr,
+    SOCKET = SYS_socket,
+    STATFS = SYS_statfs,
+    STATX = SYS_statx,
+    SWAPON = SYS_swapon,
+    SYMLINKAT = SYS_symlinkat,
+    TRUNCATE = SYS_truncate,
+    UMOUNT2 = SYS_umount2,
+    UNLINKAT = SYS_unlinkat,
+    UNSHARE = SYS_unshare,
+    UTIMENSAT = SYS_utimensat,
+}
+
+older_calls! {
+    ACCESS = SYS_access,
+    CHMOD = SYS_chmod,
+    CHOWN = SYS_chown,
+    CREAT = SYS_creat,
+    FUTIMESAT = SYS_futimesat,
+    LCHOWN = SYS_lchown,
+    LINK = SYS_link,
+    LSTAT = SYS_lstat,
+    MKDIR = SYS_mkdir,
+    MKNOD = SYS_mknod,
+    OPEN = SYS_open,
+    READLINK = SYS_readlink,
+    RENAME = SYS_rename,
+    RMDIR = SYS_rmdir,
+    STAT = SYS_stat,
+    SYMLINK = SYS_symlink,
+    UNLINK = SYS_unlink,
+    UTIME = SYS_utime,
+    UTIMES = SYS_utimes,
+}
+
 /// `faccessat2`.
 pub const FACCESSAT2: u32 = 439;
-/// `chdir`.
-pub const CHDIR: u32 = call(libc::SYS_chdir);
-/// `mkdir`.
-#[cfg(target_arch = "x86_64")]
-pub const MKDIR: u32 = call(libc::SYS_mkdir);
-/// `mkdir`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const MKDIR: u32 = ABSENT;
-/// `mkdirat`.
-pub const MKDIRAT: u32 = call(libc::SYS_mkdirat);
-/// `mknod`.
-#[cfg(target_arch = "x86_64")]
-pub const MKNOD: u32 = call(libc::SYS_mknod);
-/// `mknod`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const MKNOD: u32 = ABSENT;
-/// `mknodat`.
-pub const MKNODAT: u32 = call(libc::SYS_mknodat);
-/// `symlink`.
-#[cfg(target_arch = "x86_64")]
-pub const SYMLINK: u32 = call(libc::SYS_symlink);
-/// `symlink`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const SYMLINK: u32 = ABSENT;
-/// `symlinkat`.
-pub const SYMLINKAT: u32 = call(libc::SYS_symlinkat);
-/// `chown`.
-#[cfg(target_arch = "x86_64")]
-pub const CHOWN: u32 = call(libc::SYS_chown);
-/// `chown`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const CHOWN: u32 = ABSENT;
-/// `lchown`.
-#[cfg(target_arch = "x86_64")]
-pub const LCHOWN: u32 = call(libc::SYS_lchown);
-/// `lchown`.
-#[cfg(not(target_arch = "x86_64"))]
-pub const LCHOWN: u32 = ABSENT;
-/// `fchown`.
-pub const FCHOWN: u32 = call(libc::SYS_fchown);
-/// `fchownat`.
-pub const FCHOWNAT: u32 = call(libc::SYS_fchownat);
-/// `setuid`.
-pub const SETUID: u32 = call(libc::SYS_setuid);
-/// `setgid`.
-pub const SETGID: u32 = call(libc::SYS_setgid);
-/// `setreuid`.
-pub const SETREUID: u32 = call(libc::SYS_setreuid);
-/// `setregid`.
-pub const SETREGID: u32 = call(libc::SYS_setregid);
-/// `setresuid`.
-pub const SETRESUID: u32 = call(libc::SYS_setresuid);
-/// `setresgid`.
-pub const SETRESGID: u32 = call(libc::SYS_setresgid);
-/// `setfsuid`.
-pub const SETFSUID: u32 = call(libc::SYS_setfsuid);
-/// `setfsgid`.
-pub const SETFSGID: u32 = call(libc::SYS_setfsgid);
-/// `setgroups`.
-pub const SETGROUPS: u32 = call(libc::SYS_setgroups);
-/// `getuid`.
-pub const GETUID: u32 = call(libc::SYS_getuid);
-/// `geteuid`.
-pub const GETEUID: u32 = call(libc::SYS_geteuid);
-/// `getgid`.
-pub const GETGID: u32 = call(libc::SYS_getgid);
-/// `getegid`.
-pub const GETEGID: u32 = call(libc::SYS_getegid);
-/// `getresuid`.
-pub const GETRESUID: u32 = call(libc::SYS_getresuid);
-/// `getresgid`.
-pub const GETRESGID: u32 = call(libc::SYS_getresgid);
-/// `getgroups`.
-pub const GETGROUPS: u32 = call(libc::SYS_getgroups);
-/// `execve`.
-pub const EXECVE: u32 = call(libc::SYS_execve);
-/// `execveat`.
-pub const EXECVEAT: u32 = call(libc::SYS_execveat);
-/// `exit`.
-pub const EXIT: u32 = call(libc::SYS_exit);
-/// `exit_group`.
-pub const EXIT_GROUP: u32 = call(libc::SYS_exit_group);
-/// `socket`.
-pub const SOCKET: u32 = call(libc::SYS_socket);
-/// `io_uring_setup`.
-pub const IO_URING_SETUP: u32 = call(libc::SYS_io_uring_setup);
-/// `getxattr`.
-pub const GETXATTR: u32 = call(libc::SYS_getxattr);
-/// `lgetxattr`.
-pub const LGETXATTR: u32 = call(libc::SYS_lgetxattr);
-/// `listxattr`.
-pub const LISTXATTR: u32 = call(libc::SYS_listxattr);
-/// `llistxattr`.
-pub const LLISTXATTR: u32 = call(libc::SYS_llistxattr);
-/// `prctl`.
-pub const PRCTL: u32 = call(libc::SYS_prctl);
+/// `fchmodat2`.
+pub const FCHMODAT2: u32 = 452;
+/// `setxattrat`, and the three after it for the other things that are done with attributes.
+pub const SETXATTRAT: u32 = 463;
+/// `getxattrat`.
+pub const GETXATTRAT: u32 = 464;
+/// `listxattrat`.
+pub const LISTXATTRAT: u32 = 465;
+/// `removexattrat`.
+pub const REMOVEXATTRAT: u32 = 466;

@@ -36,6 +36,7 @@ pub(super) fn enter(arguments: &BuildArgs, state: &Path) -> Result<Chosen, Failu
     let entry = match choice {
         Choice::Enter(entry) => entry,
         Choice::Chroot => return changed_root().map(Ok),
+        Choice::Translated => return translated().map(Ok),
     };
     // Does not return when it works.
     let words = match Called::of_process() {
@@ -53,6 +54,18 @@ fn changed_root() -> Result<Arc<dyn Isolation>, Failure> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let isolation = Chroot::new().map_err(|error| cannot_isolate(&error))?;
     Ok(Arc::new(isolation))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn translated() -> Result<Arc<dyn Isolation>, Failure> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let isolation = strata_sandbox::Translated::new().map_err(|error| cannot_isolate(&error))?;
+    Ok(Arc::new(isolation))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn translated() -> Result<Arc<dyn Isolation>, Failure> {
+    unreachable!("no probe chooses it on this architecture")
 }
 
 fn cannot_isolate(error: &dyn std::error::Error) -> Failure {

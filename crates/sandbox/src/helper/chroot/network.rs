@@ -11,7 +11,7 @@ const ALLOWED: [u16; 2] = [1, 16];
 ///
 /// Rings of requests could make sockets past the filter, and another architecture's calls have other
 /// numbers: both are answered as if the kernel did not have them.
-pub(super) fn filter() -> Vec<Instruction> {
+pub(in crate::helper) fn filter() -> Vec<Instruction> {
     let missing = Action::Refuse(Errno::NOSYS);
     let mut program = vec![
         Load::Architecture.instruction(),
