@@ -24,6 +24,7 @@
 //!     None => match probe::choose(&host)? {
 //!         Choice::Enter(entry) => return Err(enter::enter(entry, state, &arguments)), // again, inside
 //!         Choice::Chroot => Box::new(Chroot::new()?),            // builds here
+//!         Choice::Translated => Box::new(Translated::new()?),    // builds here
 //!     }
 //! }
 //! ```

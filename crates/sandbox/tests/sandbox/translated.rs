@@ -19,6 +19,7 @@ pub(crate) const PROGRAM: &str = "--program";
 const OWN: &[(&str, Case)] = &[
     ("dynamic_programs_are_loaded", dynamic_programs_are_loaded),
     ("scripts_are_interpreted", scripts_are_interpreted),
+    ("programs_execute_what_proc_names", programs_execute_what_proc_names),
     ("broken_programs_do_not_start", broken_programs_do_not_start),
     ("paths_stay_inside", paths_stay_inside),
     ("modes_are_what_was_asked_for", modes_are_what_was_asked_for),
@@ -53,7 +54,11 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
     ];
     let not_here = ["owners_survive_a_copy_up", "a_killed_supervisor_ends_the_run"];
     all.extend(faked_ids::ALL.iter().filter(|(name, _)| !not_here.contains(name)));
-    let not_here = ["another_user_is_served_as_itself", "a_supervisor_that_is_killed_ends_the_run"];
+    let not_here = [
+        "a_program_executes_itself",
+        "another_user_is_served_as_itself",
+        "a_supervisor_that_is_killed_ends_the_run",
+    ];
     all.extend(served_paths::ALL.iter().filter(|(name, _)| !not_here.contains(name)));
     all.extend(OWN);
     all
@@ -123,6 +128,14 @@ fn scripts_are_interpreted(fixture: &Fixture) {
     for (script, expected) in cases {
         assert_eq!(fixture.stdout(script), expected, "{script}");
     }
+}
+
+fn programs_execute_what_proc_names(fixture: &Fixture) {
+    // A busybox says so when it is called by a name that it does not know.
+    let script = "/proc/self/exe 2>&1; exec 4</bin/busybox; /proc/self/fd/4 2>&1; \
+                  /proc/self/fd 2>/dev/null || echo $?";
+    let expected = "exe: applet not found\n4: applet not found\n126\n";
+    assert_eq!(fixture.stdout(script), expected);
 }
 
 fn broken_programs_do_not_start(fixture: &Fixture) {

@@ -269,6 +269,27 @@ mod tests {
         assert_eq!(read(&bytes), Ok(expected));
     }
 
+    /// Each byte that is looked at, changed: what comes out is an error or within bounds.
+    #[test]
+    fn changed_bytes_stay_within_bounds() {
+        let rows = [
+            row(INTERPRETER, 4, [0x400, 0x400, 9, 9, 1, 0]),
+            row(LOAD, 5, [0, 0x1000, 0x800, 0x800, 0x1000, 0]),
+            row(LOAD, 6, [0x1800, 0x3800, 0x100, 0x2000, 0x20_0000, 0]),
+        ];
+        let sound = program(SHARED, &rows);
+        for index in 0..HEADER + rows.concat().len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = sound.clone();
+                bytes[index] = value;
+                if let Ok(elf) = read(&bytes) {
+                    let (first, last) = elf.span();
+                    assert!(first < last && last <= HIGHEST, "{index} {value}: {elf:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn hostile_numbers_are_refused() {
         let one = |numbers| vec![row(LOAD, 5, numbers)];

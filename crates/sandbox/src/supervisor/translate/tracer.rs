@@ -193,6 +193,9 @@ impl Tracer {
         let Some(translated) = supervisor.translated() else {
             return ptrace::resume(thread, Resume::Freely, 0);
         };
+        if let Some(former) = Pid::from_raw(former) {
+            translated.programs.forget(former);
+        }
         translated.programs.put(thread, &executable.path);
         let credentials = translated.disguise.executed(thread, executable.set_ids)?;
         match loader::load(thread, &executable, &credentials, &self.news, supervisor) {
