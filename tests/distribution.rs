@@ -103,15 +103,15 @@ fn request(line: &str) -> Option<String> {
 }
 
 fn spawn(directory: &Path) -> Result<Listening> {
-    spawn_with(directory, "headers: {}")
+    spawn_with(directory, "headers: {}", "")
 }
 
-/// Starts it on a free port of loopback. `http` is one more setting of its HTTP side.
-pub(crate) fn spawn_with(directory: &Path, http: &str) -> Result<Listening> {
+/// Starts it on a free port of loopback. `http` is one more setting of its HTTP side, `more` is whole lines of others.
+pub(crate) fn spawn_with(directory: &Path, http: &str, more: &str) -> Result<Listening> {
     let config = directory.join("config.yml");
     let data = directory.join("data");
     let text = format!(
-        "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0', {http}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n",
+        "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0', {http}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n{more}",
         data.display()
     );
     std::fs::write(&config, text)?;

@@ -307,14 +307,22 @@ fn jobs_bring_credentials_and_authorities() -> Result<()> {
     bundle.job(&closed.host(), &[&login[..], &kaniko].concat())?;
     labels(&closed, "team/app", "v1.0")?;
 
-    let secure = SecureRegistry::start()?;
+    // A real registry, with an authority that only the job knows, and tokens.
+    let secure = SecureRegistry::start_with_tokens()?;
     fs::copy(secure.authority(), bundle.project().join("authority.pem"))?;
     let trust = [
         "mkdir -p /etc/ssl/certs".to_owned(),
         "cat \"$CI_SERVER_TLS_CA_FILE\" >> /etc/ssl/certs/ca-certificates.crt".to_owned(),
     ];
-    let said = bundle.job(&secure.host(), &[&trust[..], &kaniko].concat())?.stderr;
+    let text =
+        script::script(&variables(&secure.host()), PROJECT, &[&trust[..], &kaniko].concat())?;
+    let start = Start { words: &words, stdin: &text, project: PROJECT, restricted: false };
+    let refused = bundle.start(&start)?;
+    ensure!(refused.code == Some(1) && secure.tokens().len() == 1, "{refused:#?}");
+    let said = bundle.job(&secure.host(), &[&trust[..], &login, &kaniko].concat())?.stderr;
     ensure!(said.contains(&format!("pushed {}/team/app:v1.0@sha256:", secure.host())), "{said}");
+    let asked = secure.tokens();
+    ensure!(asked.iter().any(|one| one.contains("push")), "{asked:?}");
     Ok(())
 }
 
