@@ -196,6 +196,7 @@ def floors(work, limits, keys):
 
 
 def page(limits, floor, figures, growth, runs):
+    peers = [name for name in next(iter(figures.values()), {}) if name != "strata"]
     cores, memory = os.cpu_count(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     out = [
         "# Performance",
@@ -223,18 +224,18 @@ def page(limits, floor, figures, growth, runs):
         "cores and sent. Building several things at once, or storing what cannot be deflated, goes below it.",
         f"Each build begins without local state and ends with a push; medians of {runs}.",
         "",
-        "| row | floor | strata | strata/floor | peer/strata: wall | processor | memory | strata's peak |",
-        "|---|---|---|---|---|---|---|---|",
+        "| row | floor | strata | strata/floor | strata's peak |" + "".join(f" {peer}/strata: wall, processor, memory |" for peer in peers),
+        "|---|---|---|---|---|" + "---|" * len(peers),
     ]
     for key, by_builder in figures.items():
         parts = ", ".join(f"{name} {value:.1f}" for name, value in floor[key].items())
         least = sum(floor[key].values())
-        ours, peer = rows.medians(by_builder["strata"]), rows.medians(by_builder["buildah"])
-        ratios = " | ".join(f"{peer[what] / max(ours[what], 1e-9):.1f}" for what in ("wall", "cpu", "memory"))
-        out.append(
-            f"| {rows.CASES[key][0]} | {least:.1f} s ({parts}) | {ours['wall']:.1f} s | {ours['wall'] / least:.2f} "
-            f"| {ratios} | {ours['memory'] / MB:.0f} MB |"
-        )
+        ours = rows.medians(by_builder["strata"])
+        line = f"| {rows.CASES[key][0]} | {least:.1f} s ({parts}) | {ours['wall']:.1f} s | {ours['wall'] / least:.2f} | {ours['memory'] / MB:.0f} MB |"
+        for name in peers:
+            peer = rows.medians(by_builder[name])
+            line += " " + ", ".join(f"{peer[what] / max(ours[what], 1e-9):.1f}" for what in ("wall", "cpu", "memory")) + " |"
+        out.append(line)
     out += [
         "",
         "## What grows",
@@ -261,6 +262,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--strata", required=True, help="the program to measure (a release build)")
     options.add_argument("--peer", default="buildah", help="the peer's program")
+    options.add_argument("--buildkit", action="store_true", help="the BuildKit of Docker's daemon as another peer")
     options.add_argument("--runs", type=int, default=1, help="builds of each builder per row")
     options.add_argument("--case", action="append", choices=rows.CASES, help="only these rows (may repeat)")
     options.add_argument("--grow", action="append", choices=rows.GROWTH, help="only these growing rows (may repeat)")
@@ -272,6 +274,7 @@ def main():
     chosen.work.mkdir(parents=True, exist_ok=True)
     registry = rows.Registry(chosen.work)
     builders = [rows.Strata(os.path.abspath(chosen.strata)), rows.Buildah(chosen.peer)]
+    builders += [rows.BuildKit()] if chosen.buildkit else []
     try:
         rows.push_bases(chosen.work, registry.host)
         limits = Limits.measure(chosen.work, registry.host)

@@ -269,6 +269,29 @@ class Buildah:
         return [build, base + ["push", "-q", "--tls-verify=false", tag]]
 
 
+class BuildKit:
+    """The one inside Docker's daemon, which is started for the build and stopped after it: `docker.io` of Debian."""
+
+    name = "buildkit"
+    SCRIPT = """
+        dockerd --data-root $0/root --exec-root $0/exec --pidfile $0/pid --host unix://$0/socket \\
+            --iptables=false --ip6tables=false --bridge=none --storage-driver overlay2 &
+        daemon=$!
+        for wait in $(seq 600); do [ -S $0/socket ] && break; sleep 0.05; done
+        export DOCKER_HOST=unix://$0/socket DOCKER_BUILDKIT=1
+        /usr/bin/docker build --progress plain --network host -t $2 $1 && /usr/bin/docker push -q $2
+        code=$?
+        kill $daemon
+        wait $daemon
+        exit $code
+    """
+
+    def commands(self, state, context, tag):
+        # Names of sockets are short.
+        place = pathlib.Path(tempfile.mkdtemp(prefix="d", dir=state))
+        return [["sh", "-c", self.SCRIPT, str(place), str(context), tag]]
+
+
 def tree_memory(session):
     """Proportional resident bytes of every process of a session."""
     total = 0
@@ -379,6 +402,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--strata", required=True, help="the program to measure (a release build)")
     options.add_argument("--peer", default="buildah", help="the peer's program")
+    options.add_argument("--buildkit", action="store_true", help="the BuildKit of Docker's daemon as another peer")
     options.add_argument("--case", action="append", choices=CASES, help="only these (may repeat)")
     options.add_argument("--growth", action="store_true", help="the rows that grow, with strata alone")
     options.add_argument("--grow", action="append", choices=GROWTH, help="only these of them (may repeat)")
@@ -390,6 +414,7 @@ def main():
     chosen.work.mkdir(parents=True, exist_ok=True)
     registry = Registry(chosen.work)
     builders = [Strata(os.path.abspath(chosen.strata)), Buildah(chosen.peer)]
+    builders += [BuildKit()] if chosen.buildkit else []
     figures = {}
     try:
         push_bases(chosen.work, registry.host)
@@ -406,13 +431,13 @@ def main():
 
 def report(title, rows):
     print(f"\n{title}")
-    by_name = {}
-    for name, runs in rows.items():
-        median = by_name[name] = medians(runs)
+    by_name = {name: medians(runs) for name, runs in rows.items()}
+    for name, median in by_name.items():
         print(f"  {name:8} wall {median['wall']:7.2f} s   cpu {median['cpu']:7.2f} s   memory {median['memory'] / 1e6:7.1f} MB")
-    ours, peer = by_name["strata"], by_name["buildah"]
-    ratios = "   ".join(f"{what} {peer[what] / max(ours[what], 1e-9):.2f}" for what in ("wall", "cpu", "memory"))
-    print(f"  peer/strata  {ratios}", flush=True)
+    ours = by_name.pop("strata")
+    for name, peer in by_name.items():
+        ratios = "   ".join(f"{what} {peer[what] / max(ours[what], 1e-9):.2f}" for what in ("wall", "cpu", "memory"))
+        print(f"  {name}/strata  {ratios}", flush=True)
 
 
 if __name__ == "__main__":
