@@ -86,6 +86,9 @@ impl Bundle {
         fs::write(bundle.join("rootfs/etc/resolv.conf"), "")?;
         let bundle = Self { environment, variables, number: 0 };
         bundle.environment.write("Dockerfile", DOCKERFILE)?;
+        let test =
+            bundle.environment.write("test", "#!/bin/sh\ntest \"$(cat /app/built)\" = built\n")?;
+        fs::set_permissions(test, fs::Permissions::from_mode(0o755))?;
         fs::copy(busybox().context("it was required")?, bundle.project().join("busybox"))?;
         Ok(bundle)
     }
@@ -135,6 +138,32 @@ impl Bundle {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// Does something with this image in the place of the job's.
+    fn within(
+        &mut self,
+        reference: &str,
+        work: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let (root, aside) = (self.directory().join("rootfs"), self.directory().join("aside"));
+        let place = self.environment.temporary().join("tested");
+        fs::create_dir_all(&place)?;
+        fs::write(place.join("Dockerfile"), format!("FROM {reference}\n"))?;
+        fs::rename(&root, &aside)?;
+        let output = format!("--output=type=local,dest={}", root.display());
+        succeed(&self.environment, ["build", &output, &place.display().to_string()])?;
+        for directory in ["dev", "proc", "sys", "builds", "etc", "workspace"] {
+            fs::create_dir_all(root.join(directory))?;
+        }
+        fs::write(root.join("etc/resolv.conf"), "")?;
+        // It says none itself, and gets what Docker gives.
+        let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
+        let variables = std::mem::replace(&mut self.variables, vec![path]);
+        work(self)?;
+        self.variables = variables;
+        fs::remove_dir_all(&root)?;
+        Ok(fs::rename(&aside, &root)?)
     }
 
     /// Runs a job as a runner does; that must succeed.
@@ -234,6 +263,21 @@ fn jobs_of_gitlab_run_in_our_image() -> Result<()> {
     bundle.job(&registry.host(), &commands(JOBS, "build-image", "script")?)?;
     let report = fs::read_to_string(bundle.project().join(".strata/image.env"))?;
     let exports: Vec<String> = report.lines().map(|line| format!("export {line}")).collect();
+    let image =
+        report.lines().find_map(|line| line.strip_prefix("IMAGE_REF=")).context("is told")?;
+    let test = commands(JOBS, "test-image", "script")?;
+    bundle.within(image, |bundle| bundle.job(&registry.host(), &test).map(drop))?;
+
+    let other = TestRegistry::start_with(Access::bearer());
+    let mut elsewhere = exports.clone();
+    let settings = [("", other.host().as_str()), ("_USER", "user"), ("_PASSWORD", "secret")]
+        .map(|(name, value)| format!("export OTHER_REGISTRY{name}={value}"));
+    elsewhere.extend(settings);
+    elsewhere.extend(commands(JOBS, "publish-elsewhere", "script")?);
+    let said = bundle.job(&registry.host(), &elsewhere)?;
+    ensure!(!said.stderr.contains("secret"), "{said:#?}");
+    ensure!(other.manifest("team/app", "v1.0") == registry.manifest("team/app/test", "0a1b2c"));
+
     let release = commands(JOBS, "release-image", "script")?;
     let after = commands(JOBS, "release-image", "after_script")?;
     let said = bundle.job(&registry.host(), &[exports, release, after].concat())?;
