@@ -118,7 +118,10 @@ impl Layers {
 }
 
 /// Encodes changes into the store.
-async fn write(session: &Arc<Session>, changes: ChangeSet<Content>) -> Result<Encoded, ErrorKind> {
+pub(crate) async fn write(
+    session: &Arc<Session>,
+    changes: ChangeSet<Content>,
+) -> Result<Encoded, ErrorKind> {
     let permit = session.sealing.acquire().await.map_err(|_| ErrorKind::Cancelled)?;
     let working = Arc::clone(session);
     let encoded = blocking(move || {

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use strata_layer::encode;
 use strata_oci::{History, LayerRef};
 
-use crate::blocking::blocking;
 use crate::engine::Session;
 use crate::error::ErrorKind;
-use crate::spool;
 use crate::stage::{StageLayer, StageOutput, tree_of};
+use crate::{sealing, spool};
 
 /// Makes one layer of a stage's own layers: the difference between the files of its base and its own. What was put
 /// there and removed again is in none. The layers of the steps stay in the store, where caches find them.
@@ -25,20 +23,7 @@ pub(crate) async fn squash(
     let base = tree_of(session, &references[..below]).await?;
     let changes = base.diff(&tree_of(session, &references).await?);
     let changes = spool::gather(session, changes).await?;
-    let working = Arc::clone(session);
-    let layer = blocking(move || {
-        let failed = |source| ErrorKind::Io {
-            action: "write",
-            what: "a layer to the store".to_owned(),
-            source,
-        };
-        let mut writer = working.ports.blobs.writer().map_err(failed)?;
-        let encoded = encode(&changes, &*working.contents, &working.settings.encode, &mut writer)?;
-        writer.commit().map_err(failed)?;
-        working.ports.images.remember_index(encoded.layer.diff_id, &encoded.index);
-        Ok(encoded.layer)
-    })
-    .await?;
+    let layer = sealing::write(session, changes).await?.layer;
     session.know_layer(&layer);
     let mut layers = output.layers[..below].to_vec();
     layers.push(StageLayer { layer, created: last.created.clone() });
