@@ -58,6 +58,10 @@ fn main() -> ExitCode {
             served_paths::make_a_terminal();
             ExitCode::SUCCESS
         }
+        _ if argument == served_paths::DESCRIBE_AND_MAKE => {
+            served_paths::describe_and_make();
+            ExitCode::SUCCESS
+        }
         #[cfg(target_arch = "x86_64")]
         _ if argument == translated::PROGRAM => translated::be_a_program(),
         (Some(entry), _) if argument == fixture::VICTIM => fixture::be_the_victim(entry),

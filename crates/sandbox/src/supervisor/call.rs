@@ -12,6 +12,7 @@ pub(super) const AT_EMPTY_PATH: i32 = AtFlags::EMPTY_PATH.bits().cast_signed();
 const AT_SYMLINK_NOFOLLOW: i32 = AtFlags::SYMLINK_NOFOLLOW.bits().cast_signed();
 const O_NOFOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 pub(super) const O_CREAT: i32 = OFlags::CREATE.bits().cast_signed();
+pub(super) const O_EXCL: i32 = OFlags::EXCL.bits().cast_signed();
 const TMPFILE: i32 = OFlags::TMPFILE.bits().cast_signed();
 pub(super) const PR_SET_KEEPCAPS: u32 = 8;
 /// What `creat` is short for.

@@ -197,8 +197,14 @@ impl Served {
             }
             return Ok(Answer::Continue);
         }
+        if asked.contains(OFlags::CREATE | OFlags::EXCL) {
+            return Err(match self.obtain(caller, place, LOCATION | OFlags::NOFOLLOW) {
+                Ok(_) => Errno::EXIST,
+                Err(errno) => errno,
+            });
+        }
         // All these places exist, or cannot be made.
-        let mut flags = asked - OFlags::CREATE - OFlags::EXCL - OFlags::CLOEXEC;
+        let mut flags = asked - OFlags::CREATE - OFlags::CLOEXEC;
         if asked.contains(OFlags::PATH) {
             // A location cannot be handed over; an open file serves as one.
             flags = asked & (OFlags::DIRECTORY | OFlags::NOFOLLOW);

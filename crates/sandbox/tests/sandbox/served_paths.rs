@@ -10,6 +10,9 @@ use crate::fixture::Fixture;
 /// The argument of this executable inside a root.
 pub(crate) const MAKE_A_TERMINAL: &str = "--make-a-terminal";
 
+/// Another.
+pub(crate) const DESCRIBE_AND_MAKE: &str = "--describe-and-make";
+
 pub(crate) const ALL: &[(&str, Case)] = &[
     ("own_process_is_there", own_process_is_there),
     ("own_processes_are_there_and_no_others", own_processes_are_there_and_no_others),
@@ -17,6 +20,10 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("relative_paths_in_proc_work", relative_paths_in_proc_work),
     ("descriptors_have_names", descriptors_have_names),
     ("terminals_can_be_made", terminals_can_be_made),
+    (
+        "descriptors_are_described_and_nothing_is_made_twice",
+        descriptors_are_described_and_nothing_is_made_twice,
+    ),
     ("another_user_is_served_as_itself", another_user_is_served_as_itself),
     ("a_program_executes_itself", a_program_executes_itself),
     ("links_of_proc_do_not_lead_out", links_of_proc_do_not_lead_out),
@@ -146,6 +153,39 @@ pub(crate) fn make_a_terminal() {
     let mut line = [0; 16];
     let length = rustix::io::read(&theirs, &mut line).unwrap();
     print!("{}", String::from_utf8_lossy(&line[..length]));
+}
+
+/// Calls that the kernel answers alone, as they are about nothing that is served.
+fn descriptors_are_described_and_nothing_is_made_twice(fixture: &Fixture) {
+    fs::copy("/proc/self/exe", fixture.root.join("bin/made")).unwrap();
+    let expected = "/proc/self/status: RegularFile RegularFile\n\
+                    /dev/null: CharacterDevice CharacterDevice\n\
+                    /proc/self/exe: RegularFile RegularFile\n\
+                    /dev/null: File exists (os error 17)\n\
+                    /dev/tty: File exists (os error 17)\n\
+                    /srv/new: made\n\
+                    /srv/new: File exists (os error 17)\n";
+    assert_eq!(fixture.stdout(&format!("mkdir -p /srv; made {DESCRIBE_AND_MAKE}")), expected);
+    assert_eq!(fixture.stdout("ls /dev/null; cat /dev/null; wc -c < /srv/new"), "/dev/null\n0\n");
+}
+
+/// Says what opened files are, and which files can be made anew.
+pub(crate) fn describe_and_make() {
+    use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, openat, statat, statx};
+    for path in ["/proc/self/status", "/dev/null", "/proc/self/exe"] {
+        let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let stat = statat(&file, "", AtFlags::EMPTY_PATH).unwrap();
+        let full = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).unwrap();
+        let kinds = [stat.st_mode, full.stx_mode.into()].map(FileType::from_raw_mode);
+        println!("{path}: {:?} {:?}", kinds[0], kinds[1]);
+    }
+    let anew = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    for path in ["/dev/null", "/dev/tty", "/srv/new", "/srv/new"] {
+        match openat(CWD, path, anew, Mode::from(0o600)) {
+            Ok(_) => println!("{path}: made"),
+            Err(errno) => println!("{path}: {}", std::io::Error::from(errno)),
+        }
+    }
 }
 
 fn another_user_is_served_as_itself(fixture: &Fixture) {
