@@ -94,7 +94,7 @@ pub(crate) async fn gather_source(
     }
     for change in spool::gather(session, ChangeSet::new(changes)).await? {
         if let Change::Put { path, entry: Entry::Leaf(leaf) } = change {
-            from.put_leaf(&path, Arc::new(leaf));
+            from.put_leaf(&path, leaf);
         }
     }
     Ok(from)

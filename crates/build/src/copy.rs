@@ -236,7 +236,7 @@ impl<C: Clone> Copier<C> {
                 let kind = Kind::of(&leaf.kind);
                 let metadata = apply(leaf.metadata.clone(), kind, options);
                 let leaf = Leaf { metadata, kind: leaf.kind.clone() };
-                self.target.replace_leaf(&place, Arc::new(leaf))
+                self.target.replace_leaf(&place, leaf)
             }
             Change::Link { target, .. } => {
                 let target = self.target.place_below(base, target)?;
@@ -296,7 +296,7 @@ impl<C: Clone> Copier<C> {
         }
         let metadata = apply(leaf.metadata.clone(), Kind::of(&leaf.kind), options);
         let copied = Leaf { metadata, kind: leaf.kind.clone() };
-        self.target.replace_leaf(place, Arc::new(copied))?;
+        self.target.replace_leaf(place, copied)?;
         if shared {
             self.links.insert(Arc::as_ptr(leaf), place.clone());
             self.kept.push(Arc::clone(leaf));

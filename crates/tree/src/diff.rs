@@ -24,8 +24,11 @@ pub(crate) fn diff<C: Clone + PartialEq>(older: &Tree<C>, newer: &Tree<C>) -> Ch
 /// It need not be written if its names were all names of one file before (which may have had more of them).
 /// Of several files that were one before, the first may stay; the others become files of their own.
 fn rewritten<C: PartialEq>(older: &Tree<C>, newer: &Tree<C>) -> BTreeMap<TreePath, TreePath> {
-    let (before, mut files) =
-        touched_groups(older, newer).unwrap_or_else(|| (groups(older), groups(newer)));
+    // Files whose names are all in directories that the trees share have the same names on both sides.
+    if !links_touched(older, newer) {
+        return BTreeMap::new();
+    }
+    let (before, mut files) = (groups(older), groups(newer));
     let linked: HashSet<TreePath> = files.iter().flatten().cloned().collect();
     for path in before.into_iter().flatten() {
         if !linked.contains(&path) && newer.get(&path).is_some_and(|now| now.as_leaf().is_some()) {
@@ -52,20 +55,10 @@ fn rewritten<C: PartialEq>(older: &Tree<C>, newer: &Tree<C>) -> BTreeMap<TreePat
     rewritten
 }
 
-/// The names of each file that has more than one.
-type Groups = Vec<Vec<TreePath>>;
-
-/// The names of files.
-type Names<C> = HashMap<*const Leaf<C>, Vec<TreePath>>;
-
 /// The names of each file that has more than one, in order.
-fn groups<C>(tree: &Tree<C>) -> Groups {
-    let mut names = HashMap::new();
+pub(crate) fn groups<C>(tree: &Tree<C>) -> Vec<Vec<TreePath>> {
+    let mut names: HashMap<_, Vec<_>> = HashMap::new();
     collect(tree.root(), &TreePath::root(), &mut names);
-    with_several(names)
-}
-
-fn with_several<C>(names: Names<C>) -> Groups {
     let several = names.into_values().filter(|paths| paths.len() > 1);
     several
         .map(|mut paths| {
@@ -75,91 +68,57 @@ fn with_several<C>(names: Names<C>) -> Groups {
         .collect()
 }
 
-/// [`groups`] of both, of only those directories that the trees do not share: what was not touched has the same names
-/// on both sides. Nothing if a file there may have a name elsewhere, which only a walk over everything finds.
-fn touched_groups<C>(older: &Tree<C>, newer: &Tree<C>) -> Option<(Groups, Groups)> {
-    let mut touched = Touched::default();
-    touched.walk(older.root(), newer.root());
-    let Touched { older, newer, counts } = touched;
-    let known = |leaf: &*const Leaf<C>| {
-        [&older, &newer].iter().filter_map(|names| names.get(leaf)).map(Vec::len).sum::<usize>()
-    };
-    // Each name holds one reference. There may be more: of other trees, or of names that were not walked over.
-    let all = counts.iter().all(|(leaf, &references)| references <= known(leaf));
-    all.then(|| (with_several(older), with_several(newer)))
-}
-
-/// What stands in directories that two trees do not share.
-struct Touched<C> {
-    older: Names<C>,
-    newer: Names<C>,
-    /// How often each of those files is referred to, from wherever.
-    counts: HashMap<*const Leaf<C>, usize>,
-}
-
-impl<C> Default for Touched<C> {
-    fn default() -> Self {
-        Self { older: HashMap::new(), newer: HashMap::new(), counts: HashMap::new() }
+/// The names of leaves that may have several. Only directories that lead to one are looked at.
+fn collect<C>(
+    directory: &Directory<C>,
+    base: &TreePath,
+    names: &mut HashMap<*const Leaf<C>, Vec<TreePath>>,
+) {
+    if !directory.has_links_below() {
+        return;
     }
-}
-
-impl<C> Touched<C> {
-    // Not by recursion: a tree may be deeper than a stack.
-    fn walk(&mut self, older: &Directory<C>, newer: &Directory<C>) {
-        let mut pending = vec![(TreePath::root(), Some(older), Some(newer))];
-        while let Some((base, older, newer)) = pending.pop() {
-            if let (Some(older), Some(newer)) = (older, newer)
-                && std::ptr::eq(older, newer)
-            {
-                continue;
-            }
-            for (name, node) in newer.into_iter().flat_map(Directory::children) {
-                let Ok(path) = base.join(name) else { continue };
-                match node {
-                    Node::Directory(child) => {
-                        let before = older.and_then(|older| older.get(name));
-                        pending.push((path, before.and_then(Node::as_directory), Some(child)));
-                    }
-                    Node::Leaf(leaf) => {
-                        self.counts.insert(Arc::as_ptr(leaf), Arc::strong_count(leaf));
-                        self.newer.entry(Arc::as_ptr(leaf)).or_default().push(path);
-                    }
-                }
-            }
-            for (name, node) in older.into_iter().flat_map(Directory::children) {
-                let Ok(path) = base.join(name) else { continue };
-                match node {
-                    Node::Directory(child) => {
-                        let after = newer.and_then(|newer| newer.get(name));
-                        if after.and_then(Node::as_directory).is_none() {
-                            pending.push((path, Some(child), None));
-                        }
-                    }
-                    Node::Leaf(leaf) => {
-                        self.counts.insert(Arc::as_ptr(leaf), Arc::strong_count(leaf));
-                        self.older.entry(Arc::as_ptr(leaf)).or_default().push(path);
-                    }
-                }
-            }
-        }
+    for (name, leaf) in directory.links() {
+        let Ok(path) = base.join(name) else { continue };
+        names.entry(Arc::as_ptr(leaf)).or_default().push(path);
     }
-}
-
-fn collect<C>(directory: &Directory<C>, base: &TreePath, names: &mut Names<C>) {
     for (name, node) in directory.children() {
-        match node {
-            Node::Directory(child) => {
-                let Ok(path) = base.join(name) else { continue };
-                collect(child, &path, names);
-            }
-            // One count means one name; only others can be links.
-            Node::Leaf(leaf) if Arc::strong_count(leaf) > 1 => {
-                let Ok(path) = base.join(name) else { continue };
-                names.entry(Arc::as_ptr(leaf)).or_default().push(path);
-            }
-            Node::Leaf(_) => {}
+        let Node::Directory(child) = node else { continue };
+        if child.has_links_below()
+            && let Ok(path) = base.join(name)
+        {
+            collect(child, &path, names);
         }
     }
+}
+
+/// Whether a file that may have several names has one in a directory that the trees do not share.
+pub(crate) fn links_touched<C>(older: &Tree<C>, newer: &Tree<C>) -> bool {
+    // Not by recursion: a tree may be deeper than a stack.
+    let mut pending = vec![(older.root(), newer.root())];
+    while let Some((older, newer)) = pending.pop() {
+        if std::ptr::eq(older, newer) || !(older.has_links_below() || newer.has_links_below()) {
+            continue;
+        }
+        if older.has_links() || newer.has_links() {
+            return true;
+        }
+        for (name, node) in newer.children() {
+            let Node::Directory(child) = node else { continue };
+            match older.get(name).and_then(Node::as_directory) {
+                Some(before) => pending.push((before, child)),
+                None if child.has_links_below() => return true,
+                None => {}
+            }
+        }
+        for (name, node) in older.children() {
+            let Node::Directory(child) = node else { continue };
+            let stays = newer.get(name).is_some_and(|node| node.as_directory().is_some());
+            if !stays && child.has_links_below() {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 struct Walk<C> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
+use crate::diff::{groups, links_touched};
 use crate::{
     Change, ChangeSet, Entry, Leaf, LeafKind, Metadata, Node, Timestamp, Tree, TreePath, Xattrs,
 };
@@ -99,6 +100,13 @@ fn links(tree: &Tree<u8>) -> Vec<Vec<TreePath>> {
     let mut files: Vec<_> = files.into_values().filter(|names| names.len() > 1).collect();
     files.sort();
     files
+}
+
+/// The same tree with nothing known of links but those that there are.
+fn relearned(tree: &Tree<u8>) -> Tree<u8> {
+    let mut learned = Tree::default();
+    learned.apply(&Tree::default().diff(tree)).expect("a difference fits");
+    learned
 }
 
 /// The same tree made anew, sharing nothing.
@@ -234,6 +242,46 @@ proptest! {
     #[test]
     fn mapping_keeps_links(tree in any_tree()) {
         assert_same(&rebuilt(&tree), &tree)?;
+    }
+
+    #[test]
+    fn directories_know_of_every_link((older, newer) in two_trees(), base in any_path()) {
+        let mut linked = newer.clone();
+        let leaf = newer.walk().into_iter().find(|(_, node)| node.as_leaf().is_some());
+        if let Some((target, _)) = leaf {
+            linked.link(&base, &target).expect("a leaf stands there");
+        }
+        for tree in [&older, &newer, &linked, &rebuilt(&linked), &linked.subtree(&base)] {
+            let mut found = groups(tree);
+            found.sort();
+            prop_assert_eq!(found, links(tree));
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_links_makes_no_difference((older, newer) in two_trees()) {
+        for tree in [&older, &newer] {
+            assert_same(&relearned(tree), tree)?;
+        }
+        prop_assert_eq!(older.diff(&newer), relearned(&older).diff(&relearned(&newer)));
+    }
+
+    /// Each step of a stage keeps its tree, and other stages have trees of their own that share directories and files.
+    #[test]
+    fn a_difference_does_not_depend_on_what_else_is_held(tree in any_tree(), steps in vec(change(), 0..12)) {
+        let mut held = vec![tree.clone()];
+        let mut now = tree;
+        for step in steps {
+            apply_each(&mut now, std::slice::from_ref(&step));
+            let mut other = now.clone();
+            apply_each(&mut other, &[put("c/held", 1)]);
+            held.push(now.clone());
+            held.push(other);
+        }
+        for (at, older) in held.iter().enumerate() {
+            let newer = &held[held.len() - 1 - at];
+            prop_assert_eq!(older.diff(newer), rebuilt(older).diff(&rebuilt(newer)));
+        }
     }
 }
 
@@ -375,6 +423,30 @@ fn differences() {
     ] {
         let found: Vec<_> = tree(older).diff(&tree(newer)).into_iter().collect();
         assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// What costs a walk over all links, and what does not though many trees hold the same files.
+#[test]
+fn links_are_looked_for_where_one_may_have_changed() {
+    let base = || vec![put("a/x", 1), link("b/x", "a/x"), put("c/x", 1), put("c/d/x", 1)];
+    for (name, change, expected) in [
+        ("elsewhere", vec![put("c/d/y", 2)], false),
+        ("a directory in their midst", vec![directory("c/d")], false),
+        ("something new beside them", vec![put("d/a", 2)], false),
+        ("a directory that has none is gone", vec![remove("c")], false),
+        ("one is gone", vec![remove("b/x")], true),
+        ("one is gone with all around it", vec![remove("b")], true),
+        ("another comes", vec![link("c/y", "a/x")], true),
+        ("a new one comes", vec![put("d/a", 2), link("d/b", "d/a")], true),
+        ("one changed", vec![put("a/x", 2)], true),
+    ] {
+        let older = tree(base());
+        let mut newer = older.clone();
+        newer.apply(&ChangeSet::new(change)).expect("fits");
+        let mut held = newer.clone();
+        held.apply(&ChangeSet::new(vec![put("c/d/z", 1), put("a/z", 1)])).expect("fits");
+        assert_eq!(links_touched(&older, &newer), expected, "{name}");
     }
 }
 

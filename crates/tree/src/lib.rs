@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - a child without a parent cannot be written down, because directories are nested;
-//! - names of one tree that are hard links of each other share one [`Leaf`];
+//! - names of one tree that are hard links of each other share one [`Leaf`], and their directories know of it;
 //! - `a.apply(&a.diff(&b))` makes `a == b`, and `a.diff(&a)` is empty;
 //! - the difference between where two change sets begin and where they end says what both say in turn;
 //! - change sets do not depend on how a tree came about, only on what it is.

@@ -1,6 +1,6 @@
 //! What stands at a path: a directory with children, or a leaf.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,27 @@ pub enum Node<C> {
 }
 
 /// A directory: its own metadata and its children by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Beside them it knows which of its names may be hard links, and whether names anywhere below may be. How many refer
+/// to a leaf would not tell: trees that share a directory share its leaves. Every link is known; what is known as one
+/// may have lost its other names since, and so two directories are equal whatever is known of them.
+#[derive(Clone, Debug)]
 pub struct Directory<C> {
     /// The directory's own metadata.
     pub metadata: Metadata,
-    pub(crate) children: BTreeMap<Box<[u8]>, Node<C>>,
+    children: BTreeMap<Box<[u8]>, Node<C>>,
+    links: BTreeSet<Box<[u8]>>,
+    /// Whether `links` of this directory or of one below may have names.
+    links_below: bool,
 }
+
+impl<C: PartialEq> PartialEq for Directory<C> {
+    fn eq(&self, other: &Self) -> bool {
+        self.metadata == other.metadata && self.children == other.children
+    }
+}
+
+impl<C: Eq> Eq for Directory<C> {}
 
 /// A file that is not a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -103,7 +118,7 @@ impl<C> Node<C> {
 impl<C> Directory<C> {
     /// An empty directory.
     pub fn new(metadata: Metadata) -> Self {
-        Self { metadata, children: BTreeMap::new() }
+        Self { metadata, children: BTreeMap::new(), links: BTreeSet::new(), links_below: false }
     }
 
     /// The child of that name.
@@ -124,6 +139,63 @@ impl<C> Directory<C> {
     /// How many children there are, not counting theirs.
     pub fn len(&self) -> usize {
         self.children.len()
+    }
+
+    /// Whether the leaf of that name may have other names, here or elsewhere in a tree.
+    pub(crate) fn may_be_linked(&self, name: &[u8]) -> bool {
+        self.links.contains(name)
+    }
+
+    /// The leaves that may have other names.
+    pub(crate) fn links(&self) -> impl Iterator<Item = (&[u8], &Arc<Leaf<C>>)> {
+        self.links.iter().filter_map(|name| Some((&**name, self.get(name)?.as_leaf()?)))
+    }
+
+    pub(crate) fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Whether leaves of this directory or of one below may have other names.
+    pub(crate) fn has_links_below(&self) -> bool {
+        self.links_below
+    }
+
+    /// Takes note that leaves of a directory below may have other names.
+    pub(crate) fn expect_links_below(&mut self) {
+        self.links_below = true;
+    }
+
+    /// Takes note that the leaf of that name may have other names.
+    pub(crate) fn expect_link(&mut self, name: &[u8]) {
+        self.links.insert(name.into());
+        self.links_below = true;
+    }
+
+    /// Puts a node whatever had the name; a leaf that has it alone, until somebody says otherwise.
+    pub(crate) fn insert(&mut self, name: &[u8], node: Node<C>) {
+        self.links.remove(name);
+        self.children.insert(name.into(), node);
+    }
+
+    pub(crate) fn remove(&mut self, name: &[u8]) {
+        self.links.remove(name);
+        self.children.remove(name);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.links.clear();
+        self.children.clear();
+    }
+
+    /// The directory of that name, if one stands there, to be changed.
+    pub(crate) fn child_mut(&mut self, name: &[u8]) -> Option<&mut Self>
+    where
+        C: Clone,
+    {
+        match self.children.get_mut(name) {
+            Some(Node::Directory(child)) => Some(Arc::make_mut(child)),
+            Some(Node::Leaf(_)) | None => None,
+        }
     }
 }
 

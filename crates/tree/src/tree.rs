@@ -1,5 +1,6 @@
 //! The whole: a root directory, and how change sets act on it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::change::{Change, ChangeSet, Entry};
@@ -102,7 +103,7 @@ impl<C: Clone> Tree<C> {
                 }
                 Change::Opaque { path } => {
                     if let Some(Node::Directory(_)) = self.get(path) {
-                        self.directory_mut(path).children.clear();
+                        self.directory_mut(path).clear();
                     }
                 }
                 Change::Put { .. } | Change::Link { .. } => {}
@@ -116,16 +117,7 @@ impl<C: Clone> Tree<C> {
                 Change::Put { path, entry: Entry::Leaf(leaf) } => {
                     self.insert_leaf(path, Arc::new(leaf.clone()))?;
                 }
-                Change::Link { path, target } => {
-                    let Some(Node::Leaf(leaf)) = self.get(target) else {
-                        return Err(ApplyError::BrokenLink {
-                            path: path.clone(),
-                            target: target.clone(),
-                        });
-                    };
-                    let leaf = Arc::clone(leaf);
-                    self.insert_leaf(path, leaf)?;
-                }
+                Change::Link { path, target } => self.link(path, target)?,
                 Change::Remove { .. } | Change::Opaque { .. } => {}
             }
         }
@@ -136,8 +128,48 @@ impl<C: Clone> Tree<C> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(ApplyError::RootReplaced);
         };
-        self.directory_mut(&parent).children.insert(name.into(), Node::Leaf(leaf));
+        self.directory_mut(&parent).insert(name, Node::Leaf(leaf));
         Ok(())
+    }
+
+    /// Makes `path`, whatever stands there, another name of the leaf at `target`.
+    pub fn link(&mut self, path: &TreePath, target: &TreePath) -> Result<(), ApplyError> {
+        let Some(Node::Leaf(leaf)) = self.get(target) else {
+            let (path, target) = (path.clone(), target.clone());
+            return Err(ApplyError::BrokenLink { path, target });
+        };
+        let leaf = Arc::clone(leaf);
+        self.insert_leaf(path, leaf)?;
+        self.expect_link(path);
+        self.expect_link(target);
+        Ok(())
+    }
+
+    /// Lets the directories above a leaf know that it may have other names. If it gave way to a directory, it has not.
+    fn expect_link(&mut self, path: &TreePath) {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return };
+        let known = match self.get(&parent) {
+            Some(Node::Directory(directory)) => directory.may_be_linked(name),
+            Some(Node::Leaf(_)) | None => return,
+        };
+        // What is known already need not be copied where trees share it.
+        if known || !matches!(self.get(path), Some(Node::Leaf(_))) {
+            return;
+        }
+        let mut directory = self.root_mut();
+        for name in parent.components() {
+            directory.expect_links_below();
+            let Some(child) = directory.child_mut(name) else { return };
+            directory = child;
+        }
+        directory.expect_link(name);
+    }
+
+    fn root_mut(&mut self) -> &mut Directory<C> {
+        match &mut self.root {
+            Node::Directory(root) => Arc::make_mut(root),
+            Node::Leaf(_) => unreachable!("nothing but a directory is ever made the root"),
+        }
     }
 
     fn remove(&mut self, path: &TreePath) {
@@ -145,34 +177,29 @@ impl<C: Clone> Tree<C> {
         if let Some(Node::Directory(directory)) = self.get(&parent)
             && directory.get(name).is_some()
         {
-            self.directory_mut(&parent).children.remove(name);
+            self.directory_mut(&parent).remove(name);
         }
     }
 
     /// The directory at `path`, made with its parents if it is missing or something else stands there.
     fn directory_mut(&mut self, path: &TreePath) -> &mut Directory<C> {
-        let Node::Directory(root) = &mut self.root else {
-            unreachable!("nothing but a directory is ever made the root")
-        };
-        let mut directory = Arc::make_mut(root);
+        let mut directory = self.root_mut();
         for name in path.components() {
-            let made = || Node::Directory(Arc::new(Directory::new(Metadata::with_mode(0o755))));
-            let node = directory.children.entry(name.into()).or_insert_with(made);
-            if let Node::Leaf(_) = node {
-                *node = made();
+            if !matches!(directory.get(name), Some(Node::Directory(_))) {
+                let made = Directory::new(Metadata::with_mode(0o755));
+                directory.insert(name, Node::Directory(Arc::new(made)));
             }
-            directory = match node {
-                Node::Directory(child) => Arc::make_mut(child),
-                Node::Leaf(_) => unreachable!("a leaf was replaced just above"),
-            };
+            directory = directory.child_mut(name).expect("was made if it was missing");
         }
         directory
     }
 
     /// Puts a leaf at a path, whatever stood there; what is missing above it is made. The root stays.
-    pub fn put_leaf(&mut self, path: &TreePath, leaf: Arc<Leaf<C>>) {
+    ///
+    /// It is a leaf of its own: only [`link`](Self::link) gives one several names.
+    pub fn put_leaf(&mut self, path: &TreePath, leaf: Leaf<C>) {
         if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-            self.directory_mut(&parent).children.insert(name.into(), Node::Leaf(leaf));
+            self.directory_mut(&parent).insert(name, Node::Leaf(Arc::new(leaf)));
         }
     }
 
@@ -191,35 +218,64 @@ impl<C: Clone> Tree<C> {
     }
 
     /// The same tree with the content of every file replaced. Hard links stay hard links.
-    pub fn map<D: Clone>(&self, mut convert: impl FnMut(&C) -> D) -> Tree<D> {
-        let mut shared = std::collections::HashMap::new();
-        let root = map_directory(self.root(), &mut convert, &mut shared);
-        Tree { root: Node::Directory(Arc::new(root)) }
+    pub fn map<D: Clone>(&self, convert: impl FnMut(&C) -> D) -> Tree<D> {
+        let mut mapping = Mapping { convert, linked: HashMap::new() };
+        let mut mapped = Tree { root: emptied(self.root()) };
+        mapping.fill(mapped.root_mut(), self.root());
+        mapped
     }
 }
 
-fn map_directory<C: Clone, D: Clone>(
-    directory: &Directory<C>,
-    convert: &mut impl FnMut(&C) -> D,
-    shared: &mut std::collections::HashMap<*const Leaf<C>, Arc<Leaf<D>>>,
-) -> Directory<D> {
-    let mut mapped = Directory::new(directory.metadata.clone());
-    for (name, node) in &directory.children {
-        let node = match node {
-            Node::Directory(child) => {
-                Node::Directory(Arc::new(map_directory(child, convert, shared)))
+struct Mapping<C, D, F> {
+    convert: F,
+    /// What became of leaves that may have other names.
+    linked: HashMap<*const Leaf<C>, Arc<Leaf<D>>>,
+}
+
+impl<C: Clone, D: Clone, F: FnMut(&C) -> D> Mapping<C, D, F> {
+    /// Fills a directory with what another has. Little is kept on the stack: a tree may be deep.
+    fn fill(&mut self, mapped: &mut Directory<D>, directory: &Directory<C>) {
+        for (name, node) in directory.children() {
+            match node {
+                Node::Directory(child) => {
+                    mapped.insert(name, emptied(child));
+                    if let Some(mapped_child) = mapped.child_mut(name) {
+                        self.fill(mapped_child, child);
+                    }
+                    if child.has_links_below() {
+                        mapped.expect_links_below();
+                    }
+                }
+                Node::Leaf(leaf) if directory.may_be_linked(name) => {
+                    mapped.insert(name, self.linked_leaf(leaf));
+                    mapped.expect_link(name);
+                }
+                Node::Leaf(leaf) => mapped.insert(name, self.leaf(leaf)),
             }
-            Node::Leaf(leaf) => {
-                let known = shared.entry(Arc::as_ptr(leaf)).or_insert_with(|| {
-                    let kind = leaf.kind.clone().map(|content| convert(&content));
-                    Arc::new(Leaf { metadata: leaf.metadata.clone(), kind })
-                });
-                Node::Leaf(Arc::clone(known))
-            }
-        };
-        mapped.children.insert(name.clone(), node);
+        }
     }
-    mapped
+
+    fn linked_leaf(&mut self, leaf: &Arc<Leaf<C>>) -> Node<D> {
+        let key = Arc::as_ptr(leaf);
+        if let Some(known) = self.linked.get(&key) {
+            return Node::Leaf(Arc::clone(known));
+        }
+        let node = self.leaf(leaf);
+        if let Node::Leaf(made) = &node {
+            self.linked.insert(key, Arc::clone(made));
+        }
+        node
+    }
+
+    fn leaf(&mut self, leaf: &Leaf<C>) -> Node<D> {
+        let kind = leaf.kind.clone().map(|content| (self.convert)(&content));
+        Node::Leaf(Arc::new(Leaf { metadata: leaf.metadata.clone(), kind }))
+    }
+}
+
+/// A directory with the same metadata and nothing in it.
+fn emptied<C, D>(directory: &Directory<C>) -> Node<D> {
+    Node::Directory(Arc::new(Directory::new(directory.metadata.clone())))
 }
 
 impl<C: Clone + PartialEq> Tree<C> {

@@ -1,7 +1,6 @@
 //! The tree that is copied onto, and what was changed in it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use strata_tree::lookup::Last;
 use strata_tree::{
@@ -119,16 +118,12 @@ impl<C: Clone> Target<C> {
     }
 
     /// Puts a leaf whatever stands there.
-    pub(super) fn replace_leaf(
-        &mut self,
-        path: &TreePath,
-        leaf: Arc<Leaf<C>>,
-    ) -> Result<(), CopyError> {
+    pub(super) fn replace_leaf(&mut self, path: &TreePath, leaf: Leaf<C>) -> Result<(), CopyError> {
         if path.is_root() {
             return Err(CopyError::IsADirectory { path: path.clone() });
         }
         self.forget_below(path);
-        let entry = Entry::Leaf((*leaf).clone());
+        let entry = Entry::Leaf(leaf.clone());
         self.changes.push(Change::Put { path: path.clone(), entry });
         self.now.put_leaf(path, leaf);
         Ok(())
@@ -136,17 +131,16 @@ impl<C: Clone> Target<C> {
 
     /// Makes `path` another name of what stands at `target`.
     pub(super) fn link(&mut self, path: &TreePath, target: &TreePath) -> Result<(), CopyError> {
-        let Some(Node::Leaf(leaf)) = self.now.get(target) else {
-            return Err(CopyError::SourceMissing { path: target.clone() });
-        };
+        let missing = || CopyError::SourceMissing { path: target.clone() };
+        if !matches!(self.now.get(target), Some(Node::Leaf(_))) {
+            return Err(missing());
+        }
         if path == target {
             return Ok(());
         }
-        let leaf = Arc::clone(leaf);
         self.forget_below(path);
         self.changes.push(Change::Link { path: path.clone(), target: target.clone() });
-        self.now.put_leaf(path, leaf);
-        Ok(())
+        self.now.link(path, target).map_err(|_| missing())
     }
 
     // What this copy put below a place that is now replaced must not be in the layer.

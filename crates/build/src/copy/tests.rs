@@ -19,15 +19,14 @@ fn tree(lines: &[&'static str]) -> T {
             "d" => tree.put_directory(&place, owned(mode(2, 0o755))),
             "f" => {
                 let kind = LeafKind::File { size: words[2].len() as u64, content: words[2] };
-                tree.put_leaf(&place, Arc::new(Leaf { metadata: owned(mode(3, 0o644)), kind }));
+                tree.put_leaf(&place, Leaf { metadata: owned(mode(3, 0o644)), kind });
             }
             "l" => {
                 let kind = LeafKind::Symlink { target: words[2].as_bytes().to_vec() };
-                tree.put_leaf(&place, Arc::new(Leaf { metadata: owned(0o777), kind }));
+                tree.put_leaf(&place, Leaf { metadata: owned(0o777), kind });
             }
             "h" => {
-                let leaf = tree.get(&path(words[2])).and_then(Node::as_leaf).cloned();
-                tree.put_leaf(&place, leaf.expect("a leaf"));
+                tree.link(&place, &path(words[2])).expect("a leaf");
             }
             other => panic!("{other}?"),
         }
