@@ -1,5 +1,7 @@
 //! Each layer a directory, the root an overlay of them: the cost of a command is what it changes.
 
+mod base;
+mod layer;
 mod layers;
 mod patch;
 mod scan;
@@ -16,11 +18,13 @@ use crate::error::SnapshotError;
 use crate::scratch::Scratch;
 use crate::snapshotter::{BaseLayer, Snapshotter, Workspace};
 use crate::state::State;
+use base::{Base, Bases};
 use workspace::OverlayWorkspace;
 
 /// Keeps stages as stacks of directories and mounts an overlay of them for each command.
 ///
-/// Base layers are unpacked once and shared by all stages and builds that use the same state directory. A
+/// Base layers are unpacked once and shared by all stages and builds that use the same state directory. Stages that
+/// stand on the same layers at the same time share one tree of them, too. A
 /// command's upper directory holds what it changed, and becomes the next command's topmost lower one.
 ///
 /// Writing to one name of a hard-linked file of a lower layer changes that name alone, because an overlay
@@ -28,6 +32,7 @@ use workspace::OverlayWorkspace;
 #[derive(Clone, Debug)]
 pub struct OverlaySnapshotter {
     state: Arc<State>,
+    bases: Arc<Bases>,
 }
 
 impl OverlaySnapshotter {
@@ -37,7 +42,7 @@ impl OverlaySnapshotter {
     pub fn open(directory: &Path) -> Result<Self, SnapshotError> {
         let state = State::open(directory)?;
         probe(&state, directory)?;
-        Ok(Self { state: Arc::new(state) })
+        Ok(Self { state: Arc::new(state), bases: Arc::default() })
     }
 }
 
@@ -47,8 +52,11 @@ impl Snapshotter for OverlaySnapshotter {
     }
 
     fn create(&self, base: Vec<BaseLayer>) -> Result<Box<dyn Workspace>, SnapshotError> {
-        let layers = layers::unpack_all(&self.state, base)?;
-        Ok(Box::new(OverlayWorkspace::new(Arc::clone(&self.state), &layers)?))
+        let layers = base.iter().map(|layer| layer.diff_id).collect();
+        let base = self
+            .bases
+            .get(layers, || Base::new(&self.state, layers::unpack_all(&self.state, base)?))?;
+        Ok(Box::new(OverlayWorkspace::new(Arc::clone(&self.state), base)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Barrier;
 use std::thread;
 
 use strata_rootfs::{BaseLayer, OverlaySnapshotter, Snapshotter};
@@ -48,6 +49,49 @@ fn concurrent_stages_unpack_the_same_layers() {
             });
         }
     });
+}
+
+#[test]
+fn stages_on_the_same_layers_share_one_tree() {
+    let Some(place) = overlay("stages_on_the_same_layers_share_one_tree") else { return };
+    // The second layer has no entry for the directory, which costs a layer of the snapshotter's own.
+    let lower = || vec![dir("d", 0o700), file("d/a", "1")];
+    let base = || vec![lower(), vec![file("d/b", "2")]];
+    let all_asked = Barrier::new(4);
+    let ask = || {
+        all_asked.wait();
+        place.create(base())
+    };
+    let mut stages: Vec<_> = thread::scope(|scope| {
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        asked.into_iter().map(|stage| stage.join().expect("a stage")).collect()
+    });
+    for stage in &stages {
+        assert!(std::ptr::eq(stage.tree().root(), stages[0].tree().root()));
+    }
+    let work = place.state.path().join("work");
+    assert_eq!(entries(&work).len(), 1, "what all share");
+    // What one does is seen by no other.
+    run(&mut *stages[0], &[], |root| fs::write(root.join("d/a"), "changed").expect("a file"));
+    for stage in &mut stages {
+        check(&mut **stage);
+    }
+    let mut other = place.create(vec![lower()]);
+    assert!(other.tree().get(&path("d/b")).is_none());
+    check(&mut *other);
+    drop(stages);
+    assert_eq!(entries(&work), Vec::<String>::new());
+    check(&mut *place.create(base()));
+}
+
+#[test]
+fn a_base_that_failed_is_made_by_who_comes_next() {
+    let Some(place) = overlay("a_base_that_failed_is_made_by_who_comes_next") else { return };
+    let BaseLayer { diff_id, size, .. } = layer(vec![file("a", "1")]);
+    let gone = || Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+    let missing = BaseLayer { diff_id, size, open: Box::new(gone) };
+    place.snapshotter.create(vec![missing]).expect_err("its bytes cannot be had");
+    check(&mut *place.create(vec![vec![file("a", "1")]]));
 }
 
 #[test]

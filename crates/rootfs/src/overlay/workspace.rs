@@ -1,6 +1,5 @@
 //! A stack of directories and the tree that they show.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,8 +8,9 @@ use strata_sys::mount::{MountError, detach};
 use strata_sys::{Dir, Errno};
 use strata_tree::{ApplyError, ChangeSet, Tree, TreePath};
 
-use super::layers::Unpacked;
-use super::{mount, patch, scan};
+use super::base::Base;
+use super::layer::Layer;
+use super::{mount, scan};
 use crate::body;
 use crate::changes::{applicable, located, place};
 use crate::compare::Comparison;
@@ -22,8 +22,6 @@ use crate::owners::{self, Owners};
 use crate::scratch::Scratch;
 use crate::snapshotter::Workspace;
 use crate::state::State;
-use crate::unpack::put;
-use crate::writer::{Form, WriteError, Writer};
 
 /// The kernel stacks 500 (`OVL_MAX_STACK`); a few are left for the layers of one step.
 const MOST_LOWERS: usize = 480;
@@ -31,17 +29,11 @@ const MOST_LOWERS: usize = 480;
 #[derive(Debug)]
 pub(super) struct OverlayWorkspace {
     state: Arc<State>,
-    /// Lowest first.
+    base: Arc<Base>,
+    /// What came on top of the base, lowest first.
     layers: Vec<Layer>,
     tree: Tree<Content>,
     running: Option<Running>,
-}
-
-/// A directory of the stack. Those of a workspace's own go when nobody stacks them any more.
-#[derive(Clone, Debug)]
-struct Layer {
-    directory: Arc<Path>,
-    _own: Option<Arc<Scratch>>,
 }
 
 /// A root that is mounted.
@@ -69,45 +61,9 @@ impl Drop for Running {
 }
 
 impl OverlayWorkspace {
-    pub(super) fn new(state: Arc<State>, base: &[Unpacked]) -> Result<Self, SnapshotError> {
-        let mut tree = Tree::default();
-        let mut layers = Vec::new();
-        let mut stray = BTreeSet::new();
-        for layer in base {
-            stray.extend(patch::stray(&layer.changes, &tree));
-            tree.apply(&layer.changes).map_err(|source| SnapshotError::Apply {
-                layer: format!("layer `{}`", layer.diff_id),
-                source,
-            })?;
-            layers.push(Layer { directory: Arc::clone(&layer.directory), _own: None });
-        }
-        let mut workspace = Self { state, layers, tree, running: None };
-        let loose = base.iter().flat_map(|layer| &layer.loose);
-        let patch = patch::patch(loose, &stray, &workspace.tree, workspace.state.medium());
-        if !patch.is_empty() {
-            let tree = workspace.tree.clone();
-            let (layer, _) = workspace.write(&patch, &DiskContents, &tree)?;
-            workspace.layers.push(layer);
-        }
-        Ok(workspace)
-    }
-
-    /// Writes changes as a layer directory. `tree` is what stands when they are applied.
-    fn write(
-        &self,
-        changes: &ChangeSet<Content>,
-        contents: &dyn OpenContent,
-        tree: &Tree<Content>,
-    ) -> Result<(Layer, Vec<(TreePath, TreePath)>), SnapshotError> {
-        let scratch = Scratch::new(self.state.work(), "layer-")?;
-        let directory: Arc<Path> = scratch.directory("fs")?.into();
-        let root = Dir::open(&directory).map_err(disk(&directory))?;
-        let mut writer = Writer::new(root, self.state.medium(), Form::Overlay, None);
-        put(changes, contents, &mut writer, &directory)?;
-        let written = writer
-            .finish(changes, Some(tree))
-            .map_err(|error: WriteError| error.into_snapshot_error(&directory))?;
-        Ok((Layer { directory, _own: Some(Arc::new(scratch)) }, written.unresolved))
+    pub(super) fn new(state: Arc<State>, base: Arc<Base>) -> Self {
+        let tree = base.tree.clone();
+        Self { state, base, layers: Vec::new(), tree, running: None }
     }
 
     fn start(&mut self) -> Result<Running, SnapshotError> {
@@ -123,8 +79,8 @@ impl OverlayWorkspace {
                 .and_then(|dir| entry::dress(&dir, b".", &root))
                 .map_err(disk(&upper))?;
         }
-        let mut lowers: Vec<_> =
-            self.layers.iter().rev().map(|layer| layer.directory.to_path_buf()).collect();
+        let layers = self.layers.iter().rev().chain(self.base.layers.iter().rev());
+        let mut lowers: Vec<_> = layers.map(|layer| layer.directory.to_path_buf()).collect();
         if lowers.is_empty() {
             lowers.push(scratch.directory("empty")?);
         }
@@ -135,15 +91,16 @@ impl OverlayWorkspace {
     /// Replaces the stack by one directory that holds everything: slow, and right.
     fn flatten(&mut self) -> Result<(), SnapshotError> {
         let whole = Tree::default().diff(&self.tree);
-        let (layer, _) = self.write(&whole, &DiskContents, &self.tree)?;
+        let (layer, _) = Layer::write(&self.state, &whole, &DiskContents, &self.tree)?;
         let moved = place(whole, |path, _| located(&layer.directory, path));
         let mut tree = Tree::default();
         tree.apply(&moved).map_err(|source| SnapshotError::Apply {
             layer: "the flattened stack".to_owned(),
             source,
         })?;
-        self.tree = tree;
-        self.layers = vec![layer];
+        self.tree = tree.clone();
+        self.base = Arc::new(Base { layers: vec![layer], tree });
+        self.layers.clear();
         Ok(())
     }
 }
@@ -161,7 +118,7 @@ impl Workspace for OverlayWorkspace {
         if let Some(running) = &self.running {
             return Ok(running.merged.clone());
         }
-        if self.layers.len() > MOST_LOWERS {
+        if self.base.layers.len() + self.layers.len() > MOST_LOWERS {
             self.flatten()?;
         }
         let running = match self.start() {
@@ -192,7 +149,7 @@ impl Workspace for OverlayWorkspace {
         let fail = |source| SnapshotError::Apply { layer: "the step".to_owned(), source };
         let mut tree = self.tree.clone();
         tree.apply(&changes).map_err(fail)?;
-        let (layer, unresolved) = self.write(&changes, contents, &tree)?;
+        let (layer, unresolved) = Layer::write(&self.state, &changes, contents, &tree)?;
         if let Some((path, target)) = unresolved.into_iter().next() {
             return Err(fail(ApplyError::BrokenLink { path, target }));
         }
@@ -217,8 +174,7 @@ impl Workspace for OverlayWorkspace {
         outcome.tidy(&upper, self.state.medium())?;
         if !outcome.changes.is_empty() {
             self.tree = outcome.tree;
-            let own = scratch.map(Arc::new);
-            self.layers.push(Layer { directory: upper, _own: own });
+            self.layers.extend(scratch.map(|scratch| Layer::own(upper, scratch)));
         }
         Ok(outcome.changes)
     }
@@ -233,6 +189,7 @@ impl Workspace for OverlayWorkspace {
         }
         Ok(Box::new(Self {
             state: Arc::clone(&self.state),
+            base: Arc::clone(&self.base),
             layers: self.layers.clone(),
             tree: self.tree.clone(),
             running: None,

@@ -1,0 +1,56 @@
+//! One directory of a stack.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use strata_layer::{Content, OpenContent};
+use strata_sys::Dir;
+use strata_tree::{ChangeSet, Tree, TreePath};
+
+use crate::error::SnapshotError;
+use crate::scratch::Scratch;
+use crate::state::State;
+use crate::unpack::put;
+use crate::writer::{Form, WriteError, Writer};
+
+/// A directory that others are stacked on. One of a workspace's own goes when nobody stacks it any more.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub(super) directory: Arc<Path>,
+    _own: Option<Arc<Scratch>>,
+}
+
+impl Layer {
+    /// A directory that stays.
+    pub(super) fn shared(directory: Arc<Path>) -> Self {
+        Self { directory, _own: None }
+    }
+
+    /// A directory somewhere in `scratch`.
+    pub(super) fn own(directory: Arc<Path>, scratch: Scratch) -> Self {
+        Self { directory, _own: Some(Arc::new(scratch)) }
+    }
+
+    /// Writes changes as a directory. `tree` is what stands when they are applied. Gives the hard links, too, whose
+    /// files are not among the changes.
+    pub(super) fn write(
+        state: &State,
+        changes: &ChangeSet<Content>,
+        contents: &dyn OpenContent,
+        tree: &Tree<Content>,
+    ) -> Result<(Self, Vec<(TreePath, TreePath)>), SnapshotError> {
+        let scratch = Scratch::new(state.work(), "layer-")?;
+        let directory: Arc<Path> = scratch.directory("fs")?.into();
+        let root = Dir::open(&directory).map_err(|source| SnapshotError::Disk {
+            directory: directory.to_path_buf(),
+            path: TreePath::root(),
+            source,
+        })?;
+        let mut writer = Writer::new(root, state.medium(), Form::Overlay, None);
+        put(changes, contents, &mut writer, &directory)?;
+        let written = writer
+            .finish(changes, Some(tree))
+            .map_err(|error: WriteError| error.into_snapshot_error(&directory))?;
+        Ok((Self::own(directory, scratch), written.unresolved))
+    }
+}
