@@ -84,19 +84,14 @@ mod tests {
             .expect("a runtime starts")
     }
 
+    /// One test, as a signal goes to everybody in the process who listens.
     #[test]
-    fn work_comes_to_its_end() {
+    fn work_comes_to_its_end_unless_a_signal_asks_to_stop() {
         runtime().block_on(async {
             let mut interrupts = Interrupts::listen().expect("signals can be listened to");
             let ended = interrupts.guard(async { 7 }, || {}).await;
             assert!(matches!(ended, Ended::Done(7)));
-        });
-    }
 
-    #[test]
-    fn first_signal_asks_to_stop() {
-        runtime().block_on(async {
-            let mut interrupts = Interrupts::listen().expect("signals can be listened to");
             let (sender, receiver) = tokio::sync::oneshot::channel();
             let own = rustix::process::getpid();
             rustix::process::kill_process(own, rustix::process::Signal::TERM)
