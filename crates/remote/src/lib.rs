@@ -13,19 +13,20 @@
 //!   it names is there;
 //! - blocking work runs on threads for blocking, and dropping a future leaves nothing half done.
 //!
-//! Modules: [`LazyImages`] in `images`, [`StoreBlobs`] in `blobs`, [`ClientDownloads`] in `downloads` and [`LocalSteps`] in `steps` are the ports;
-//! `cache` has caches in other places than this machine, and [`CachedSteps`], the port over them all;
-//! `local` is the store in this crate's words; `origin` has the places that images come from, and [`Bundle`], an
-//! image or index that can go anywhere; `output` writes one somewhere; [`Uploads`] in `uploads` sends layers ahead of it; [`Publisher`] in `publish` writes
-//! one for the
-//! results of builds, and [`Transport`] in `transport` for images that exist; `stream` joins asynchronous and
-//! blocking bytes; `aside` has files that appear at once.
+//! Modules: [`LazyImages`] in `images`, [`StoreBlobs`] in `blobs`, [`ClientDownloads`] in `downloads` and
+//! [`LocalSteps`] in `steps` are the ports; `cache` has caches in other places than this machine, and
+//! [`CachedSteps`], the port over them all; `local` is the store in this crate's words; `origin` has the places that
+//! images come from, and [`Bundle`], an image or index that can go anywhere; `output` writes one somewhere;
+//! [`Uploads`] in `uploads` sends layers ahead of it; [`Publisher`] in `publish` writes one for the results of
+//! builds, and [`Transport`] in `transport` for images that exist; `stream` joins asynchronous and blocking bytes;
+//! `growing` has files that are read while they are written, `aside` files that appear at once.
 
 mod aside;
 mod blobs;
 mod cache;
 mod downloads;
 mod error;
+mod growing;
 mod images;
 mod local;
 mod location;

@@ -1,16 +1,16 @@
-//! Blobs that are read while they still arrive.
+//! Blobs that are read while they still arrive: whoever wants one finds the file that its download writes.
 //!
-//! The file that a download writes is the buffer between it and its readers: whoever is faster waits for the other,
-//! a download that starts over at a byte goes on in the same file, and memory stays that of a read.
+//! A download that starts over at a byte goes on in the same file.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use strata_oci::Digest;
+
+use crate::growing::{Follow, Growing, stopped};
 
 /// The blobs on their way, by digest. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -18,31 +18,9 @@ pub(super) struct Arrivals(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    under_way: Mutex<HashMap<Digest, Arc<Arrival>>>,
+    under_way: Mutex<HashMap<Digest, Follow>>,
     /// Something begins to arrive, or will not.
     changed: Condvar,
-}
-
-/// A blob on its way.
-#[derive(Debug)]
-struct Arrival {
-    file: File,
-    state: Mutex<State>,
-    moved: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    length: u64,
-    end: Option<End>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// All of it is there and is what its digest says.
-    Whole,
-    /// It will not be.
-    Broken,
 }
 
 /// Says that somebody will bring a blob, for as long as it lives.
@@ -66,14 +44,7 @@ pub(super) struct Waiting {
 pub(super) struct Arriving {
     arrivals: Arrivals,
     digest: Digest,
-    arrival: Arc<Arrival>,
-}
-
-/// The reading end: ends where a whole blob ends, and fails where a broken one was given up.
-#[derive(Debug)]
-pub(super) struct Follow {
-    arrival: Arc<Arrival>,
-    offset: u64,
+    growing: Option<Growing>,
 }
 
 impl Arrivals {
@@ -86,13 +57,13 @@ impl Arrivals {
 
     /// A blob begins to be written to `file`.
     pub(super) fn begin(&self, digest: Digest, file: File) -> Arriving {
-        let arrival = Arc::new(Arrival { file, state: Mutex::default(), moved: Condvar::new() });
-        self.under_way().insert(digest, Arc::clone(&arrival));
+        let growing = Growing::new(file);
+        self.under_way().insert(digest, growing.follow());
         self.0.changed.notify_all();
-        Arriving { arrivals: self.clone(), digest, arrival }
+        Arriving { arrivals: self.clone(), digest, growing: Some(growing) }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Arrival>>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Digest, Follow>> {
         self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,8 +87,8 @@ impl Waiting {
     ) -> io::Result<Found> {
         let mut under_way = self.arrivals.under_way();
         loop {
-            if let Some(arrival) = under_way.get(&digest) {
-                return Ok(Found::Arriving(Follow { arrival: Arc::clone(arrival), offset: 0 }));
+            if let Some(follow) = under_way.get(&digest) {
+                return Ok(Found::Arriving(follow.clone()));
             }
             if let Some(file) = stored()? {
                 return Ok(Found::Stored(file));
@@ -141,111 +112,48 @@ pub(super) enum Found {
 impl Arriving {
     /// This many bytes are written by now.
     pub(super) fn reached(&self, length: u64) {
-        self.arrival.state().length = length;
-        self.arrival.moved.notify_all();
+        if let Some(growing) = &self.growing {
+            growing.reached(length);
+        }
     }
 
     /// All of it is written and is what its digest says.
-    pub(super) fn complete(self) {
-        self.end(End::Whole);
-    }
-
-    fn end(&self, end: End) {
-        self.arrival.state().end.get_or_insert(end);
-        self.arrival.moved.notify_all();
-        self.arrivals.under_way().remove(&self.digest);
-        self.arrivals.0.changed.notify_all();
+    pub(super) fn complete(mut self) {
+        if let Some(growing) = self.growing.take() {
+            growing.complete();
+        }
     }
 }
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        self.end(End::Broken);
+        // Readers learn that it broke off before anybody looks for another.
+        drop(self.growing.take());
+        self.arrivals.under_way().remove(&self.digest);
+        self.arrivals.0.changed.notify_all();
     }
-}
-
-impl Arrival {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Read for Follow {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.arrival.state();
-        let room = loop {
-            match (state.length.checked_sub(self.offset), state.end) {
-                (Some(room), _) if room > 0 => break room,
-                (_, Some(End::Whole)) => return Ok(0),
-                (_, Some(End::Broken)) => return Err(stopped()),
-                (_, None) => {}
-            }
-            state = self.arrival.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
-        };
-        drop(state);
-        let length = usize::try_from(room).map_or(buffer.len(), |room| room.min(buffer.len()));
-        let read = self.arrival.file.read_at(&mut buffer[..length], self.offset)?;
-        self.offset += read as u64;
-        Ok(read)
-    }
-}
-
-fn stopped() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "transfer stopped")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::Read;
     use std::thread;
 
     use super::*;
 
-    fn follow(waiting: Waiting, digest: Digest) -> Follow {
-        match waiting.wait(digest, || Ok(None)).expect("something arrives") {
-            Found::Stored(_) => unreachable!("nothing is stored"),
-            Found::Arriving(follow) => follow,
-        }
-    }
-
-    fn whole(mut follow: Follow) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        follow.read_to_end(&mut bytes).map(|_| bytes)
-    }
-
     #[test]
-    fn readers_get_bytes_before_the_end_and_end_with_the_blob() {
+    fn whoever_waited_reads_what_arrives() {
         let digest = Digest::of(b"whole");
         let arrivals = Arrivals::default();
-        let mut file = tempfile::tempfile().unwrap();
-        let arriving = arrivals.begin(digest, file.try_clone().unwrap());
-        let (mut first, second) =
-            (follow(arrivals.promise().1, digest), follow(arrivals.promise().1, digest));
-        let second = thread::spawn(move || whole(second));
-        file.write_all(b"who").unwrap();
-        arriving.reached(3);
-        let mut three = [0; 3];
-        first.read_exact(&mut three).unwrap();
-        assert_eq!(&three, b"who", "before the rest is there");
-        file.write_all(b"le").unwrap();
-        arriving.reached(5);
+        let (_promise, waiting) = arrivals.promise();
+        let waiting = thread::spawn(move || waiting.wait(digest, || Ok(None)));
+        let arriving = arrivals.begin(digest, tempfile::tempfile().unwrap());
+        let Found::Arriving(mut follow) = waiting.join().unwrap().unwrap() else {
+            unreachable!("nothing is stored")
+        };
         arriving.complete();
-        assert_eq!(whole(first).unwrap(), b"le");
-        assert_eq!(second.join().unwrap().unwrap(), b"whole");
-    }
-
-    #[test]
-    fn what_breaks_off_has_no_end() {
-        let digest = Digest::of(b"whole");
-        let arrivals = Arrivals::default();
-        let mut file = tempfile::tempfile().unwrap();
-        let arriving = arrivals.begin(digest, file.try_clone().unwrap());
-        let follow = follow(arrivals.promise().1, digest);
-        file.write_all(b"wrong").unwrap();
-        arriving.reached(5);
-        // All bytes that were promised are there, and still not the right ones.
-        drop(arriving);
-        assert_eq!(whole(follow).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(follow.read(&mut [0]).unwrap(), 0);
+        assert!(arrivals.under_way().is_empty());
     }
 
     #[test]
