@@ -54,6 +54,8 @@ pub enum Operation {
         /// The blob.
         digest: Digest,
     },
+    /// To take a blob whose digest is not known yet.
+    StreamBlob,
     /// To take a manifest.
     PushManifest {
         /// Tag or digest.
@@ -75,6 +77,7 @@ impl Operation {
     fn pushes(&self) -> bool {
         match self {
             Self::PushBlob { .. }
+            | Self::StreamBlob
             | Self::PushManifest { .. }
             | Self::CheckPush
             | Self::DeleteManifest { .. } => true,
@@ -278,6 +281,7 @@ impl fmt::Display for Operation {
             Self::FindBlob { digest } => write!(f, "look for blob `{digest}` in"),
             Self::FetchBlob { digest } => write!(f, "fetch blob `{digest}` from"),
             Self::PushBlob { digest } => write!(f, "push blob `{digest}` to"),
+            Self::StreamBlob => f.write_str("send a blob to"),
             Self::PushManifest { target } => write!(f, "push manifest `{target}` to"),
             Self::CheckPush => f.write_str("push to"),
             Self::ListTags => f.write_str("list the tags of"),

@@ -50,7 +50,7 @@ pub use download::{Download, DownloadError};
 pub use error::{ErrorKind, Operation, RegistryError};
 pub use examine::{Examination, Trial, Verdict, Wants};
 pub use manifest::{Fetched, Resolved};
-pub use push::{BlobPush, Pushed};
+pub use push::{BlobPush, NamelessBlob, Pushed};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use send::{Answer, PlainHttp};

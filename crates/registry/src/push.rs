@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use reqwest::{Method, StatusCode, Url};
-use strata_oci::{Descriptor, Repository};
+use strata_oci::{Descriptor, Digest, Repository};
 
 use crate::auth::{Access, Scopes};
 use crate::client::{Client, Endpoint};
@@ -14,6 +14,9 @@ use crate::retry::Attempts;
 use crate::source::BlobSource;
 
 mod pieces;
+mod stream;
+
+pub use stream::NamelessBlob;
 
 /// Says what a push had to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,22 +173,27 @@ impl Client {
             Some(session) => session,
             None => match self.begin_upload(endpoint, &scopes, None).await? {
                 Begun::Upload(session) => session,
-                Begun::Mounted => {
-                    let what = "it claims a mount that was not asked for".to_owned();
-                    return Err(ErrorKind::Protocol { what });
-                }
+                Begun::Mounted => return Err(mounted_unasked()),
             },
         };
         match manner {
             Manner::Whole => {
                 let sent: Option<Sent> = push.sent.clone();
-                let upload = Upload { source: push.source.clone(), length: push.blob.size, sent };
-                self.finish_upload(endpoint, session, push, scopes, Body::Upload(upload)).await
+                let length = Some(push.blob.size);
+                let upload = Upload { source: push.source.clone(), length, sent };
+                self.finish_upload(
+                    endpoint,
+                    session,
+                    push.blob.digest,
+                    scopes,
+                    Body::Upload(upload),
+                )
+                .await
             }
             Manner::Pieces => {
                 let session =
                     self.upload_pieces(endpoint, session, push, &scopes, attempts).await?;
-                self.finish_upload(endpoint, session, push, scopes, Body::Empty).await
+                self.finish_upload(endpoint, session, push.blob.digest, scopes, Body::Empty).await
             }
         }
     }
@@ -222,12 +230,12 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         mut session: Url,
-        push: &BlobPush,
+        digest: Digest,
         scopes: Scopes,
         body: Body,
     ) -> Result<Pushed, ErrorKind> {
         // What the registry put into the query is its own affair; the digest goes behind it.
-        session.query_pairs_mut().append_pair("digest", &push.blob.digest.to_string());
+        session.query_pairs_mut().append_pair("digest", &digest.to_string());
         let mut request = Request::new(Method::PUT, session, scopes);
         request.headers.insert(
             reqwest::header::CONTENT_TYPE,
@@ -272,4 +280,8 @@ enum Manner {
 enum Begun {
     Upload(Url),
     Mounted,
+}
+
+fn mounted_unasked() -> ErrorKind {
+    ErrorKind::Protocol { what: "it claims a mount that was not asked for".to_owned() }
 }

@@ -19,6 +19,8 @@ mod push;
 mod real;
 #[path = "distribution/retry.rs"]
 mod retry;
+#[path = "distribution/stream.rs"]
+mod stream;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use reqwest::header::CONTENT_LENGTH;
 use reqwest::{RequestBuilder, Response, Url};
 
@@ -18,11 +19,12 @@ use crate::settings::Timeouts;
 /// Is told how many bytes went out since the last time. A push that starts over tells them again.
 pub(crate) type Sent = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// Is a body of known length that is opened anew each time it is sent.
+/// Is a body that is opened anew each time it is sent.
 #[derive(Clone)]
 pub(crate) struct Upload {
     pub(crate) source: BlobSource,
-    pub(crate) length: u64,
+    /// How long it is; nothing if only its end will tell.
+    pub(crate) length: Option<u64>,
     pub(crate) sent: Option<Sent>,
 }
 
@@ -39,8 +41,20 @@ impl std::fmt::Debug for Upload {
 #[derive(Debug)]
 struct Watch {
     moved: Instant,
+    waits_for: WaitsFor,
     sent: u64,
     failure: Option<io::Error>,
+}
+
+/// Is whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitsFor {
+    /// The registry took all there was, and wants more: it is not the one that is silent.
+    Source,
+    /// The registry has not taken yet what it was given.
+    Registry,
+    /// The registry has everything, and has not answered.
+    Answer,
 }
 
 impl Upload {
@@ -50,24 +64,33 @@ impl Upload {
         url: &Url,
         timeouts: &Timeouts,
     ) -> Result<Response, ErrorKind> {
-        let watch = Arc::new(Mutex::new(Watch { moved: Instant::now(), sent: 0, failure: None }));
+        let watch = Arc::new(Mutex::new(Watch {
+            moved: Instant::now(),
+            waits_for: WaitsFor::Registry,
+            sent: 0,
+            failure: None,
+        }));
         let body = reqwest::Body::wrap_stream(self.watched(Arc::clone(&watch)));
         // With the length said, the body is not sent in chunks, which some storage back ends refuse.
-        let sending = builder.header(CONTENT_LENGTH, self.length).body(body).send();
+        let builder = match self.length {
+            Some(length) => builder.header(CONTENT_LENGTH, length),
+            None => builder,
+        };
+        let sending = builder.body(body).send();
         tokio::pin!(sending);
         loop {
-            let (moved, patience) = {
-                let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-                let all = watch.sent == self.length;
-                (watch.moved, if all { timeouts.commit } else { timeouts.idle })
+            let before = Watch::look(&watch);
+            let (since, patience) = match before.1 {
+                WaitsFor::Source => (Instant::now(), timeouts.idle),
+                WaitsFor::Registry => (before.0, timeouts.idle),
+                WaitsFor::Answer => (before.0, timeouts.commit),
             };
             tokio::select! {
                 answer = &mut sending => {
                     return answer.map_err(|error| self.failure(&watch, url, &error));
                 }
-                () = tokio::time::sleep_until((moved + patience).into()) => {
-                    let last = watch.lock().unwrap_or_else(PoisonError::into_inner).moved;
-                    if last == moved {
+                () = tokio::time::sleep_until((since + patience).into()) => {
+                    if Watch::look(&watch) == before && before.1 != WaitsFor::Source {
                         let host = registry_of(url);
                         return Err(ErrorKind::TimedOut { host, silence: patience });
                     }
@@ -90,17 +113,16 @@ impl Upload {
         watch: Arc<Mutex<Watch>>,
     ) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send + 'static {
         let (length, told) = (self.length, self.sent.clone());
-        let end = futures_util::stream::once(async { None });
-        let pieces = self.source.open().map(Some).chain(end);
-        pieces.filter_map(move |piece| {
-            let piece = {
-                let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-                watch.step(piece, length)
-            };
+        let mut pieces = self.source.open().fuse();
+        stream::poll_fn(move |context| {
+            let lock = || watch.lock().unwrap_or_else(PoisonError::into_inner);
+            lock().asked();
+            let piece = ready!(pieces.poll_next_unpin(context));
+            let piece = lock().step(piece, length);
             if let (Some(Ok(bytes)), Some(told)) = (&piece, &told) {
                 told(bytes.len() as u64);
             }
-            std::future::ready(piece)
+            Poll::Ready(piece)
         })
     }
 }
@@ -115,26 +137,41 @@ pub(crate) fn source_error(source: &BlobSource, error: io::Error) -> ErrorKind {
 }
 
 impl Watch {
+    fn look(watch: &Mutex<Self>) -> (Instant, WaitsFor) {
+        let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        (watch.moved, watch.waits_for)
+    }
+
+    /// Notes that the connection wants the next piece.
+    fn asked(&mut self) {
+        if self.waits_for == WaitsFor::Registry {
+            (self.moved, self.waits_for) = (Instant::now(), WaitsFor::Source);
+        }
+    }
+
     /// Looks at the next piece, or at the end, and turns a source of another length than announced into an error.
-    fn step(&mut self, piece: Option<io::Result<Bytes>>, length: u64) -> Option<io::Result<Bytes>> {
+    fn step(
+        &mut self,
+        piece: Option<io::Result<Bytes>>,
+        length: Option<u64>,
+    ) -> Option<io::Result<Bytes>> {
         self.moved = Instant::now();
-        let failure = match piece {
-            Some(Ok(bytes)) => {
-                self.sent += bytes.len() as u64;
-                if self.sent <= length {
-                    return Some(Ok(bytes));
-                }
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("it is longer than {length} bytes"),
-                )
-            }
-            None if self.sent >= length || self.failure.is_some() => return None,
-            None => io::Error::new(
+        self.sent +=
+            piece.as_ref().and_then(|piece| piece.as_ref().ok()).map_or(0, Bytes::len) as u64;
+        let all = length.map_or(piece.is_none(), |length| self.sent >= length);
+        self.waits_for = if all { WaitsFor::Answer } else { WaitsFor::Registry };
+        let failure = match (piece, length) {
+            (Some(Ok(_)), Some(length)) if self.sent > length => io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("it is longer than {length} bytes"),
+            ),
+            (Some(Ok(bytes)), _) => return Some(Ok(bytes)),
+            (None, Some(length)) if self.sent < length && self.failure.is_none() => io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 format!("it ends after {} of {length} bytes", self.sent),
             ),
-            Some(Err(error)) => error,
+            (None, _) => return None,
+            (Some(Err(error)), _) => error,
         };
         self.failure = Some(failure);
         Some(Err(io::Error::other("the body's source failed")))

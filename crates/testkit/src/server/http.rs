@@ -130,10 +130,10 @@ pub(crate) fn read_body(
         reader.take(length).read_to_end(&mut request.body)?;
         read_line(reader)?;
         if length == 0 {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
+    Err(io::ErrorKind::UnexpectedEof.into())
 }
 
 /// Writes an answer, and only so many bytes of its body; `is_head` writes none of it.
