@@ -123,6 +123,13 @@ pub enum Event {
         /// Bytes in all, if known.
         total: Option<u64>,
     },
+    /// Bytes of a layer that is still being written went to a registry.
+    LayerUploading {
+        /// The step that makes it.
+        step: StepNumber,
+        /// Bytes so far.
+        current: u64,
+    },
     /// A layer is complete and stored.
     LayerSealed {
         /// The step that made it.

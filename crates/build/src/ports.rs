@@ -12,6 +12,7 @@ use strata_oci::{
 };
 use strata_plan::StepKey;
 
+use crate::event::StepNumber;
 use crate::kept_mount::CacheMount;
 
 /// Where an image is to be looked for.
@@ -127,8 +128,9 @@ pub trait BlobWriter: Write + Send + Debug {
 
 /// Where sealed layers go. Blocking.
 pub trait Blobs: Send + Sync + Debug {
-    /// Begins a blob.
-    fn writer(&self) -> std::io::Result<Box<dyn BlobWriter>>;
+    /// Begins a blob. `ships` says which step makes it if it is certain to be part of the result: it may be sent
+    /// on its way while it is written, as [`Uploads::begin`] does with what is complete.
+    fn writer(&self, ships: Option<StepNumber>) -> std::io::Result<Box<dyn BlobWriter>>;
 }
 
 /// Takes layers on their way before the image is complete.

@@ -22,7 +22,7 @@ use crate::blocking::blocking;
 use crate::content_key;
 use crate::engine::Session;
 use crate::error::{BuildError, ErrorKind};
-use crate::event::Event;
+use crate::event::{Event, StepNumber};
 use crate::ports::StepResult;
 use crate::stage::StageLayer;
 
@@ -102,7 +102,8 @@ impl Layers {
         // A task of its own, so that it goes on whatever its stage waits for.
         *self = Self::AtWork(tokio::spawn(async move {
             let Unsealed { stage, index, changes, content, files, ships } = unsealed;
-            let (encoded, below) = tokio::join!(write(&session, changes), below.all());
+            let sent = if ships { session.number(stage, index) } else { None };
+            let (encoded, below) = tokio::join!(write(&session, changes, sent), below.all());
             // What is below failed first, and says so itself.
             let mut layers = below?;
             let encoded = encoded.map_err(|kind| session.failure(stage, index, &step, kind))?;
@@ -117,10 +118,11 @@ impl Layers {
     }
 }
 
-/// Encodes changes into the store.
+/// Encodes changes into the store. `ships` is for [`Blobs::writer`](crate::ports::Blobs::writer).
 pub(crate) async fn write(
     session: &Arc<Session>,
     changes: ChangeSet<Content>,
+    ships: Option<StepNumber>,
 ) -> Result<Encoded, ErrorKind> {
     let permit = session.sealing.acquire().await.map_err(|_| ErrorKind::Cancelled)?;
     let working = Arc::clone(session);
@@ -130,7 +132,7 @@ pub(crate) async fn write(
             what: "a layer to the store".to_owned(),
             source,
         };
-        let mut writer = working.ports.blobs.writer().map_err(failed)?;
+        let mut writer = working.ports.blobs.writer(ships).map_err(failed)?;
         let encoded = encode(&changes, &*working.contents, &working.settings.encode, &mut writer)?;
         writer.commit().map_err(failed)?;
         working.ports.images.remember_index(encoded.layer.diff_id, &encoded.index);

@@ -23,7 +23,7 @@ pub(crate) async fn squash(
     let base = tree_of(session, &references[..below]).await?;
     let changes = base.diff(&tree_of(session, &references).await?);
     let changes = spool::gather(session, changes).await?;
-    let layer = sealing::write(session, changes).await?.layer;
+    let layer = sealing::write(session, changes, None).await?.layer;
     session.know_layer(&layer);
     let mut layers = output.layers[..below].to_vec();
     layers.push(StageLayer { layer, created: last.created.clone() });

@@ -149,6 +149,10 @@ const EVENTS: &[(&str, &str)] = &[
         "blob",
         "Bytes of a blob moved. `transfer` is `download`, `unpack`, `index`, `upload`, `mount` or `already_there`; `total` may be null.",
     ),
+    (
+        "layer_uploading",
+        "Bytes of a layer that is still being written went to a registry; `blob` goes on from there once the layer is sealed.",
+    ),
     ("layer_sealed", "A layer is complete and stored."),
     ("warning", "Something that should be known and that stops nothing; `line` may be null."),
     (
@@ -176,6 +180,7 @@ fn documented(event: &strata_build::event::Event) -> bool {
         Event::StepFailed { .. } => "step_failed",
         Event::Output { .. } => "output",
         Event::Blob { .. } => "blob",
+        Event::LayerUploading { .. } => "layer_uploading",
         Event::LayerSealed { .. } => "layer_sealed",
         Event::Warning { .. } => "warning",
         Event::Exported { .. } => "exported",

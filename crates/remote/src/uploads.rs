@@ -1,10 +1,13 @@
 //! Layers that are on their way to registries while the build goes on.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+mod following;
 
-use strata_build::event::Events;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use strata_build::event::{Events, StepNumber};
 use strata_build::ports;
 use strata_oci::{Descriptor, Digest, LayerRef, Repository};
 use strata_registry::Client;
@@ -14,11 +17,12 @@ use tokio::task::JoinHandle;
 
 use crate::error::WriteError;
 use crate::images::LazyImages;
-use crate::origin::Origin;
 use crate::output::registry::{BlobTransfer, PARALLEL};
 
-/// Sends layers of a result ahead of its manifest. Cloning shares the transfers; once nobody has them any more,
-/// what still runs is stopped.
+pub(crate) use following::Following;
+
+/// Sends layers of a result ahead of its manifest, large ones while they are written. Cloning shares the transfers;
+/// once nobody has them any more, what still runs is stopped.
 ///
 /// A transfer that fails is told by nobody: the push, which asks for it, sends the layer again and fails for itself.
 #[derive(Clone, Default)]
@@ -26,12 +30,21 @@ pub struct Uploads(Option<Arc<Inner>>);
 
 struct Inner {
     runtime: Handle,
+    means: Arc<Means>,
+    to: Vec<Repository>,
+    /// For layers that are still written: those that are must not wait for each other.
+    following: Arc<Semaphore>,
+    transfers: Mutex<HashMap<(Repository, Digest), Transfer>>,
+}
+
+/// What a transfer needs.
+struct Means {
     images: LazyImages,
     client: Client,
     events: Arc<dyn Events>,
-    to: Vec<Repository>,
-    slots: Arc<Semaphore>,
-    transfers: Mutex<HashMap<(Repository, Digest), Transfer>>,
+    slots: Semaphore,
+    /// Those that did not take a layer of which the end was not known.
+    refusing: Mutex<BTreeSet<Repository>>,
 }
 
 /// One layer on its way to one repository; stopped when it is dropped.
@@ -61,22 +74,28 @@ impl Uploads {
         to.dedup();
         Self(Some(Arc::new(Inner {
             runtime: Handle::current(),
-            images,
-            client,
-            events,
+            means: Arc::new(Means {
+                images,
+                client,
+                events,
+                slots: Semaphore::new(PARALLEL),
+                refusing: Mutex::default(),
+            }),
             to,
-            slots: Arc::new(Semaphore::new(PARALLEL)),
+            following: Arc::new(Semaphore::new(PARALLEL)),
             transfers: Mutex::default(),
         })))
+    }
+
+    /// Sends what a step's layer has in `file`, and what will be added there; nothing where nobody wants it.
+    pub(crate) fn follow(&self, step: StepNumber, file: File) -> Option<Following> {
+        Following::begin(self.0.as_ref()?, step, file)
     }
 
     /// Waits for a blob that was sent ahead; says whether it arrived.
     pub(crate) async fn arrived(&self, to: &Repository, blob: &Descriptor) -> bool {
         let Some(inner) = &self.0 else { return false };
-        let transfer = {
-            let mut transfers = inner.transfers.lock().unwrap_or_else(PoisonError::into_inner);
-            transfers.remove(&(to.clone(), blob.digest))
-        };
+        let transfer = inner.transfers().remove(&(to.clone(), blob.digest));
         let Some(mut transfer) = transfer else { return false };
         match (&mut transfer.0).await {
             Ok(Ok(())) => true,
@@ -93,17 +112,25 @@ impl Uploads {
 }
 
 impl Inner {
+    fn transfers(&self) -> MutexGuard<'_, HashMap<(Repository, Digest), Transfer>> {
+        self.transfers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn transfer(&self, to: &Repository, blob: &Descriptor) -> Transfer {
-        let (images, client, events) =
-            (self.images.clone(), self.client.clone(), Arc::clone(&self.events));
-        let (slots, to, blob) = (Arc::clone(&self.slots), to.clone(), blob.clone());
-        Transfer(self.runtime.spawn(async move {
-            let _slot = slots.acquire().await.expect("the semaphore is never closed");
-            let origin = &images as &dyn Origin;
-            let transfer =
-                BlobTransfer { client: &client, origin, to: &to, mount_from: &[], events: &events };
-            transfer.push(&blob).await
-        }))
+        let (means, to, blob) = (Arc::clone(&self.means), to.clone(), blob.clone());
+        Transfer(self.runtime.spawn(async move { means.push(&to, &blob).await }))
+    }
+}
+
+impl Means {
+    async fn push(&self, to: &Repository, blob: &Descriptor) -> Result<(), WriteError> {
+        let Self { images, client, events, slots, .. } = self;
+        let _slot = slots.acquire().await.expect("the semaphore is never closed");
+        BlobTransfer { client, origin: images, to, mount_from: &[], events }.push(blob).await
+    }
+
+    fn refusing(&self) -> MutexGuard<'_, BTreeSet<Repository>> {
+        self.refusing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,7 +141,7 @@ impl ports::Uploads for Uploads {
         if layer.blob.media_type.is_foreign_layer() {
             return;
         }
-        let mut transfers = inner.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut transfers = inner.transfers();
         for to in &inner.to {
             transfers
                 .entry((to.clone(), layer.blob.digest))

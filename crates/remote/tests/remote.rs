@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here is a test that fails")]
 
+#[path = "remote/along.rs"]
+mod along;
 #[path = "remote/cache.rs"]
 mod cache;
 #[path = "remote/images.rs"]

@@ -1,6 +1,6 @@
 //! Ports with behaviour: one base image, blobs in memory, commands that write one file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use strata_build::event::{Event, Events};
+use strata_build::event::{Event, Events, StepNumber};
 use strata_build::ports::{
     Arriving, BlobWriter, Blobs, Downloaded, Downloads, ImageSource, Images, Lookup, PortError,
     PortErrorClass, ResolvedImage, StepCache, StepResult, Uploads,
@@ -31,6 +31,8 @@ use strata_tree::{Change, ChangeSet, Entry, Metadata, TreePath};
 struct Memory {
     blobs: Mutex<BTreeMap<Digest, Vec<u8>>>,
     indexes: Mutex<BTreeMap<DiffId, Index>>,
+    /// The steps whose layers could be sent while they were written.
+    along: Mutex<BTreeSet<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -136,7 +138,8 @@ struct FakeBlobs(Arc<Memory>);
 struct FakeWriter(Arc<Memory>, Vec<u8>);
 
 impl Blobs for FakeBlobs {
-    fn writer(&self) -> io::Result<Box<dyn BlobWriter>> {
+    fn writer(&self, ships: Option<StepNumber>) -> io::Result<Box<dyn BlobWriter>> {
+        self.0.along.lock().unwrap().extend(ships.map(|step| step.0));
         Ok(Box::new(FakeWriter(Arc::clone(&self.0), Vec::new())))
     }
 }
@@ -339,6 +342,11 @@ impl World {
     /// The layers that went ahead of the image so far.
     pub(crate) fn sent_ahead(&self) -> Vec<Digest> {
         self.uploads.0.lock().unwrap().clone()
+    }
+
+    /// The steps whose layers could go while they were written.
+    pub(crate) fn sent_along(&self) -> BTreeSet<u32> {
+        self.memory.along.lock().unwrap().clone()
     }
 
     /// What a build left in its scratch directory.

@@ -186,6 +186,8 @@ async fn layers_of_the_result_go_ahead_and_no_others() {
     let mut expected = layers.clone();
     expected.sort();
     assert_eq!(ahead, expected);
+    // All steps but that of the stage that is copied from, the first.
+    assert_eq!(Vec::from_iter(world.sent_along()), [2, 3, 4, 5]);
     let failing = World::new(&[]);
     failing.fails("two", strata_sandbox::Exit::Code(3));
     failing.build("FROM base\nRUN one\nRUN two\n").await.unwrap_err();

@@ -66,6 +66,7 @@ pub(crate) fn lines(state: &State, event: &Event, colour: Colour) -> Vec<Line> {
             });
             vec![end(*step, Style::Bad, "ERROR", after)]
         }
+        Event::LayerUploading { .. } => Vec::new(),
         Event::LayerSealed { step, digest, diff_id: _, size, uncompressed } => {
             let (size, uncompressed) = (unit::bytes(*size), unit::bytes(*uncompressed));
             let text = format!("layer {digest}, {size} ({uncompressed} uncompressed)");

@@ -35,6 +35,7 @@ impl<W: Write + Send> Renderer for Quiet<W> {
             | Event::StepFailed { .. }
             | Event::Output { .. }
             | Event::Blob { .. }
+            | Event::LayerUploading { .. }
             | Event::LayerSealed { .. }
             | Event::Warning { .. }
             | Event::Exported { .. }

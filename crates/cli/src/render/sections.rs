@@ -122,6 +122,7 @@ fn stage_of(event: &Event) -> Option<StepNumber> {
         | Event::StepFinished { step, .. }
         | Event::StepFailed { step }
         | Event::Output { step, .. }
+        | Event::LayerUploading { step, .. }
         | Event::LayerSealed { step, .. } => Some(*step),
         Event::Planned { .. }
         | Event::Resolved { .. }

@@ -88,6 +88,7 @@ impl State {
             }
             Event::Resolved { .. }
             | Event::StepMissed { .. }
+            | Event::LayerUploading { .. }
             | Event::LayerSealed { .. }
             | Event::Warning { .. }
             | Event::Exported { .. }

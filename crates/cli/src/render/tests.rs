@@ -96,10 +96,10 @@ fn plain_appends_lines() {
     #2 0.335 main.c:1: warning: odd
     #2 1.200 cc -o app
     #2 DONE 1.2s
-    #2 layer sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, 1.2 kB (20.4 kB uncompressed)
+    #2 layer sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, 5.2 MB (20.9 MB uncompressed)
     #3 [stage-1 1/1] COPY --from=builder <<END /app …
     #3 DONE 0.0s
-    blob sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb already there, 1.2 kB
+    blob sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb already there, 5.2 MB
     exported oci to out.tar
     pushed example.com/app:1@sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc
     finished sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc in 2.1s

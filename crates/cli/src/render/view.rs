@@ -57,6 +57,7 @@ pub(crate) fn settled(state: &State, event: &Event) -> Vec<Line> {
         | Event::StepMissed { reason: None, .. }
         | Event::Output { .. }
         | Event::Blob { .. }
+        | Event::LayerUploading { .. }
         | Event::LayerSealed { .. } => Vec::new(),
     }
 }

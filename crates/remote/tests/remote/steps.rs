@@ -4,7 +4,7 @@ use strata_build::ports::{Blobs, Lookup, StepCache, StepResult};
 use strata_oci::{DiffId, Digest, LayerRef, MediaType, Timestamp};
 use strata_plan::recipe::{Content, Ingredient, OpKind, Place};
 use strata_plan::{Recipe, StepKey};
-use strata_remote::{LocalSteps, StoreBlobs};
+use strata_remote::{LocalSteps, StoreBlobs, Uploads};
 
 use crate::World;
 
@@ -30,7 +30,7 @@ async fn a_step_is_a_hit_until_its_layer_is_gone() {
     let steps = LocalSteps::new(local.clone(), 7);
     let ((key, first), (other_key, other)) = (recipe(b"one"), recipe(b"two"));
     assert_eq!(steps.lookup(&key, &first).await, Lookup::Miss { closest: None });
-    let mut writer = StoreBlobs::new(local).writer().unwrap();
+    let mut writer = StoreBlobs::new(local, Uploads::none()).writer(None).unwrap();
     std::io::Write::write_all(&mut writer, b"layer").unwrap();
     let mut blob = writer.commit().unwrap();
     assert_eq!((blob.digest, blob.size), (Digest::of(b"layer"), 5));

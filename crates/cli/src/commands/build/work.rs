@@ -130,7 +130,7 @@ pub(super) async fn build(
     let builder = Builder {
         ports: Ports {
             images: Arc::new(remote.images.clone()),
-            blobs: Arc::new(StoreBlobs::new(remote.local.clone())),
+            blobs: Arc::new(StoreBlobs::new(remote.local.clone(), uploads.clone())),
             uploads: Arc::new(uploads),
             downloads: Arc::new(ClientDownloads::new(remote.client.clone())),
             cache: caches.port(),

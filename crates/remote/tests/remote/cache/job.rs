@@ -191,7 +191,10 @@ impl Project {
         let builder = Builder {
             ports: Ports {
                 images: Arc::new(world.images().clone()),
-                blobs: Arc::new(StoreBlobs::new(world.publisher.local.clone())),
+                blobs: Arc::new(StoreBlobs::new(
+                    world.publisher.local.clone(),
+                    strata_remote::Uploads::none(),
+                )),
                 uploads: Arc::new(strata_remote::Uploads::none()),
                 downloads: Arc::new(ClientDownloads::new(client())),
                 cache: Arc::new(steps.clone()),
