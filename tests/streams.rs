@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use strata_testkit::{BuiltImage, TestEnvironment, TestImage, TestRegistry};
 
+use crate::distribution::DockerRegistry;
 use crate::interruption::{RUN_NEEDS, with_shell};
 use crate::person::{Person, STRATA, succeed};
 use crate::requirement::{NOTHING, Need, noise, require};
@@ -116,6 +117,52 @@ fn layers_are_sent_while_the_next_command_runs() -> Result<()> {
             assert!(sent.is_some_and(|sent| sent < last), "{layer} in {events:#?}");
         }
         assert_eq!(registry.manifest("out", "1").is_some(), ends_well);
+    }
+    Ok(())
+}
+
+/// A registry takes the beginning of a layer before there is an end, and shows nothing of it before the tag.
+#[test]
+fn large_layer_is_sent_while_it_is_written() -> Result<()> {
+    let needs: Vec<Need> =
+        RUN_NEEDS.iter().copied().chain([Need::Program("docker-registry")]).collect();
+    if !require(&needs) {
+        return Ok(());
+    }
+    for (command, ends_well) in [("rm /large", true), ("exit 3", false)] {
+        let mut registry = DockerRegistry::start()?;
+        let dockerfile = format!(
+            "FROM shell\nRUN head -c 40000000 /dev/urandom > /large\nRUN sleep 1; {command}\n"
+        );
+        let environment = with_shell(Person::all()[0], &dockerfile)?;
+        let tag = registry.reference("out:1");
+        let ran = environment.run(["build", "--progress", "json", "--push", "--tag", &tag, "."])?;
+        assert_eq!(ran.code == Some(0), ends_well, "{ran:#?}");
+        let events: Vec<Value> =
+            ran.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let early = events.iter().position(|event| event["event"] == "layer_uploading");
+        let early = early.context("something is sent before its end")?;
+        let sealed = |event: &&Value| {
+            event["event"] == "layer_sealed" && event["step"] == events[early]["step"]
+        };
+        let sealed = events[early..].iter().find(sealed).context("it is sealed after that")?;
+        let digest = sealed["digest"].as_str().context("a digest")?.replace(':', "%3A");
+        let log = registry.take_log()?;
+        let count = |start: &str, part: &str, end: &str| {
+            let fits = |line: &&String| {
+                line.starts_with(start) && line.contains(part) && line.ends_with(end)
+            };
+            log.iter().filter(fits).count()
+        };
+        assert_eq!(count("PATCH", "/out/blobs/uploads/", "202"), 1, "{log:#?}");
+        // Its name is all that is sent after that, and nobody asked before whether it is there.
+        assert_eq!(count("PUT", &digest, "201"), 1, "{log:#?}");
+        assert_eq!(count("HEAD", &digest, ""), 0, "{log:#?}");
+        assert_eq!(count("PUT", "/out/manifests/", "201") > 0, ends_well, "{log:#?}");
+        if ends_well {
+            let image = TestEnvironment::new(STRATA)?;
+            succeed(&image, ["copy", &format!("docker://{tag}"), "store:copy:1"])?;
+        }
     }
     Ok(())
 }

@@ -96,8 +96,11 @@ async fn bytes_are_on_their_way_before_the_layer_has_a_digest() {
         let digest = &layer.blob.digest.to_hex()[..8];
         let of_the_layer: Vec<&String> =
             log.iter().filter(|line| line.contains("PATCH") || line.contains(digest)).collect();
-        assert!(matches!(&of_the_layer[..], [patch, put]
-            if patch.starts_with("PATCH") && put.starts_with("PUT")), "{log:#?}");
+        assert!(
+            matches!(&of_the_layer[..], [patch, put]
+            if patch.starts_with("PATCH") && put.starts_with("PUT")),
+            "{log:#?}"
+        );
     }
     drop(base);
 }
