@@ -1,8 +1,10 @@
 //! Paths inside a tree: bytes, normalised, never absolute, never upwards.
 
 use std::fmt;
+use std::iter::once;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The longest path a tree holds, in bytes. Linux refuses longer ones in one call (`PATH_MAX`), and a
 /// bound keeps hostile archives from growing trees without end.
@@ -16,11 +18,16 @@ pub const MAX_NAME: usize = 255;
 /// The root is the empty path. Names are bytes, because image contents need not be UTF-8. It cannot be
 /// joined onto a host path: the only way to disk is a directory handle that resolves it beneath itself.
 ///
+/// Clones share their bytes: a file is named in trees, change sets, recipes and contents at the same time.
+///
 /// The order is that of a depth-first walk with sorted names: a directory comes before what is in it,
 /// and everything in it before the next sibling.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
-pub struct TreePath(Vec<u8>);
+#[derive(Clone, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(try_from = "Vec<u8>")]
+pub struct TreePath(
+    // Nothing for the root; never no bytes.
+    Option<Arc<[u8]>>,
+);
 
 /// Why bytes are not a path of a tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,51 +59,41 @@ fn lossy(path: &[u8]) -> String {
 impl TreePath {
     /// The root of a tree.
     pub const fn root() -> Self {
-        Self(Vec::new())
+        Self(None)
+    }
+
+    /// Takes bytes that are known to be a path.
+    fn of(bytes: impl AsRef<[u8]> + Into<Arc<[u8]>>) -> Self {
+        Self((!bytes.as_ref().is_empty()).then(|| bytes.into()))
     }
 
     /// Takes a path as an archive or a Dockerfile spells it: slashes at either end, doubled slashes and
     /// `.` mean nothing. A `..` is refused, because what it means depends on symlinks.
     pub fn parse(path: impl AsRef<[u8]>) -> Result<Self, PathError> {
         let path = path.as_ref();
-        let mut clean = Self::root();
+        let mut clean = Vec::with_capacity(path.len());
         for name in path.split(|&b| b == b'/') {
             match name {
                 b"" | b"." => {}
                 b".." => return Err(PathError::Upwards { path: lossy(path) }),
-                name => clean.push(name)?,
+                name => push(&mut clean, name)?,
             }
         }
-        Ok(clean)
+        Ok(Self::of(clean))
     }
 
     /// Takes a path and resolves `..` as text, stopping at the root, as `path.Clean("/" + path)` of Go
     /// does.
     pub fn clean(path: impl AsRef<[u8]>) -> Result<Self, PathError> {
-        let mut clean = Self::root();
+        let mut clean = Vec::new();
         for name in path.as_ref().split(|&b| b == b'/') {
             match name {
                 b"" | b"." => {}
-                b".." => clean = clean.parent().unwrap_or_default(),
-                name => clean.push(name)?,
+                b".." => clean.truncate(parent(&clean).len()),
+                name => push(&mut clean, name)?,
             }
         }
-        Ok(clean)
-    }
-
-    fn push(&mut self, name: &[u8]) -> Result<(), PathError> {
-        if name.contains(&0) {
-            return Err(PathError::Nul { path: lossy(name) });
-        }
-        if name.len() > MAX_NAME || self.0.len() + 1 + name.len() > MAX_PATH {
-            let shown = &name[..name.len().min(64)];
-            return Err(PathError::TooLong { path: lossy(shown) });
-        }
-        if !self.0.is_empty() {
-            self.0.push(b'/');
-        }
-        self.0.extend_from_slice(name);
-        Ok(())
+        Ok(Self::of(clean))
     }
 
     /// The path of `name` in this directory. `name` is one component: `.`, `..`, a slash and NUL are refused.
@@ -105,33 +102,38 @@ impl TreePath {
         if name == b".." || name == b"." || name.is_empty() || name.contains(&b'/') {
             return Err(PathError::Upwards { path: lossy(name) });
         }
-        let mut joined = self.clone();
-        joined.push(name)?;
-        Ok(joined)
+        let base = self.as_bytes();
+        check(base, name)?;
+        if base.is_empty() {
+            return Ok(Self::of(name));
+        }
+        // Of known length, so that it is written once, to where it stays.
+        let bytes = base.iter().copied().chain(once(b'/')).chain(name.iter().copied());
+        Ok(Self(Some(bytes.collect())))
     }
 
     /// This path followed by all components of `tail`.
     pub fn append(&self, tail: &Self) -> Result<Self, PathError> {
-        let mut joined = self.clone();
+        let mut joined = self.as_bytes().to_vec();
         for name in tail.components() {
-            joined.push(name)?;
+            push(&mut joined, name)?;
         }
-        Ok(joined)
+        Ok(Self::of(joined))
     }
 
     /// Whether this is the root.
     pub fn is_root(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// The bytes, without a leading slash; empty for the root.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// The names on the way, outermost first. The root has none.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.0.split(|&b| b == b'/').filter(|name| !name.is_empty())
+        self.as_bytes().split(|&b| b == b'/').filter(|name| !name.is_empty())
     }
 
     /// The directory that holds this path, or nothing for the root.
@@ -139,8 +141,7 @@ impl TreePath {
         if self.is_root() {
             return None;
         }
-        let end = self.0.iter().rposition(|&b| b == b'/').unwrap_or(0);
-        Some(Self(self.0[..end].to_vec()))
+        Some(Self::of(parent(self.as_bytes())))
     }
 
     /// The last name, or nothing for the root.
@@ -162,9 +163,9 @@ impl TreePath {
 
     /// Whether `self` is `other` or lies below it.
     pub fn starts_with(&self, other: &Self) -> bool {
-        other.is_root()
-            || (self.0.starts_with(&other.0)
-                && (self.0.len() == other.0.len() || self.0[other.0.len()] == b'/'))
+        let (path, base) = (self.as_bytes(), other.as_bytes());
+        base.is_empty()
+            || (path.starts_with(base) && (path.len() == base.len() || path[base.len()] == b'/'))
     }
 
     /// What is left of this path below `base`, or nothing if it does not lie there.
@@ -172,20 +173,48 @@ impl TreePath {
         if !self.starts_with(base) {
             return None;
         }
-        let rest = &self.0[base.0.len()..];
-        Some(Self(rest.strip_prefix(b"/").unwrap_or(rest).to_vec()))
+        let rest = &self.as_bytes()[base.as_bytes().len()..];
+        Some(Self::of(rest.strip_prefix(b"/").unwrap_or(rest)))
     }
+}
+
+/// Puts one name behind a path.
+fn push(path: &mut Vec<u8>, name: &[u8]) -> Result<(), PathError> {
+    check(path, name)?;
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    Ok(())
+}
+
+/// Refuses a name that no file system takes in this directory.
+fn check(directory: &[u8], name: &[u8]) -> Result<(), PathError> {
+    if name.contains(&0) {
+        return Err(PathError::Nul { path: lossy(name) });
+    }
+    if name.len() > MAX_NAME || directory.len() + 1 + name.len() > MAX_PATH {
+        let shown = &name[..name.len().min(64)];
+        return Err(PathError::TooLong { path: lossy(shown) });
+    }
+    Ok(())
+}
+
+/// What comes before the last name and its slash.
+fn parent(path: &[u8]) -> &[u8] {
+    &path[..path.iter().rposition(|&b| b == b'/').unwrap_or(0)]
 }
 
 impl Ord for TreePath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         // What two paths share is skipped in blocks: comparing sorted, deep trees is mostly that.
         const BLOCK: usize = 32;
-        let blocks = self.0.chunks_exact(BLOCK).zip(other.0.chunks_exact(BLOCK));
+        let (one, two) = (self.as_bytes(), other.as_bytes());
+        let blocks = one.chunks_exact(BLOCK).zip(two.chunks_exact(BLOCK));
         let shared = blocks.take_while(|(one, two)| one == two).count() * BLOCK;
         // `/` sorts before every other byte, so that `a/b` comes before `a.c`.
         let key = |&b: &u8| if b == b'/' { 0 } else { u16::from(b) + 1 };
-        self.0[shared..].iter().map(key).cmp(other.0[shared..].iter().map(key))
+        one[shared..].iter().map(key).cmp(two[shared..].iter().map(key))
     }
 }
 
@@ -198,7 +227,7 @@ impl PartialOrd for TreePath {
 impl fmt::Display for TreePath {
     /// Shows the path with a leading slash, as a person would write it; bytes that are not UTF-8 are replaced.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}", String::from_utf8_lossy(&self.0))
+        write!(f, "/{}", String::from_utf8_lossy(self.as_bytes()))
     }
 }
 
@@ -218,7 +247,14 @@ impl TryFrom<Vec<u8>> for TreePath {
 
 impl From<TreePath> for Vec<u8> {
     fn from(path: TreePath) -> Self {
-        path.0
+        path.as_bytes().to_vec()
+    }
+}
+
+impl Serialize for TreePath {
+    /// As a sequence of bytes.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.as_bytes())
     }
 }
 
