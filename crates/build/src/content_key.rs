@@ -38,19 +38,18 @@ pub(crate) async fn recipe(running: &Running, step: &Step, definition: &Recipe) 
     Some(recipe)
 }
 
-/// The key of a step that stands on these layers. It explains nothing: its bytes are empty, as what is told of a miss
-/// is told by the definition. There is none if it says no more than the definition.
+/// The key of a step that stands on these layers, which has no recipe of its own: what is told of a miss is told by
+/// the definition. There is none if it says no more than the definition.
 pub(crate) fn on(
     mut recipe: Recipe,
     below: &[StageLayer],
     definition: &StepRecipe,
-) -> Option<StepRecipe> {
+) -> Option<StepKey> {
     if recipe.parent.is_some() {
         recipe.parent = Some(StepKey::of_layers(below.iter().map(|layer| &layer.layer.diff_id)));
     }
-    let mut recipe = StepRecipe::new(recipe);
-    recipe.bytes.clear();
-    (recipe.key != definition.key).then_some(recipe)
+    let key = recipe.key();
+    (key != definition.key).then_some(key)
 }
 
 async fn source(running: &Running, step: &Step, wanted: &str) -> Option<Content> {
@@ -117,7 +116,7 @@ fn facts(files: &ChangeSet<FileContent>, contents: &Contents) -> Option<Content>
         facts.push(Fact { path, ..named });
     }
     facts.sort_by(|one, other| one.path.cmp(&other.path));
-    Some(Content::Files(facts))
+    Some(Content::Files(facts.into()))
 }
 
 fn fact(path: &TreePath, entry: &Entry<FileContent>, contents: &Contents) -> Option<Fact> {

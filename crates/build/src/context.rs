@@ -29,11 +29,11 @@ pub struct BuildContext {
 impl BuildContext {
     /// Reads the names and metadata of a context, without what is ignored. `number` is what contents carry.
     pub fn scan(number: u32, context: Context, ignore: Option<Ignore>) -> Result<Self, ErrorKind> {
+        let content = |path: &TreePath| Content::Context { context: number, path: path.clone() };
         let tree = match &ignore {
-            Some(ignore) => context.scan(&mut filter(ignore))?,
-            None => context.scan(&mut strata_context::KeepAll)?,
+            Some(ignore) => context.scan(&mut filter(ignore), content)?,
+            None => context.scan(&mut strata_context::KeepAll, content)?,
         };
-        let tree = tree.map(|file| Content::Context { context: number, path: file.path.clone() });
         Ok(Self { context: Arc::new(context), tree, ignore })
     }
 

@@ -447,7 +447,7 @@ impl Session {
                 }
                 if let Some(recipe) = self.key(stage.id, index) {
                     questions.push(async move {
-                        let answer = self.ports.cache.lookup(&recipe.key, &recipe.bytes).await;
+                        let answer = self.ports.cache.lookup(&recipe.key, &recipe.to_bytes()).await;
                         ((stage.id, index), answer)
                     });
                 }

@@ -3,7 +3,7 @@
 //! On the way every source of COPY and ADD is looked for in its context, so that a path that is not there is
 //! told before the first download.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,15 +30,18 @@ use crate::repository;
 #[derive(Debug, Clone)]
 pub(crate) struct StepRecipe {
     pub(crate) key: StepKey,
-    /// The recipe as JSON, which is stored beside the result so that a later miss can be explained.
-    pub(crate) bytes: Vec<u8>,
     recipe: Recipe,
 }
 
 impl StepRecipe {
     pub(crate) fn new(recipe: Recipe) -> Self {
-        let bytes = serde_json::to_vec(&recipe).unwrap_or_default();
-        Self { key: recipe.key(), bytes, recipe }
+        Self { key: recipe.key(), recipe }
+    }
+
+    /// The recipe as JSON, which is stored beside the result so that a later miss can be explained. Made when it is
+    /// asked for: that of a large COPY is megabytes, and nobody needs it while the step runs.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.recipe).unwrap_or_default()
     }
 
     pub(crate) fn recipe(&self) -> &Recipe {
@@ -232,7 +235,7 @@ impl Digests<'_> {
     }
 
     fn of_source(&mut self, copy: &CopyOp, source: &CopySource) -> Result<Content, ErrorKind> {
-        let Origin::Context(id) = copy.from else { return Ok(Content::Files(Vec::new())) };
+        let Origin::Context(id) = copy.from else { return Ok(Content::Files([].into())) };
         let context = self.context(id)?;
         let files = selected(context.tree(), copy, source)
             .map_err(|kind| not_in_context(kind, source, &context))?;
@@ -240,7 +243,7 @@ impl Digests<'_> {
     }
 
     fn of_mount(&mut self, from: &MountFrom) -> Result<Content, ErrorKind> {
-        let Origin::Context(id) = from.origin else { return Ok(Content::Files(Vec::new())) };
+        let Origin::Context(id) = from.origin else { return Ok(Content::Files([].into())) };
         let context = self.context(id)?;
         let path = TreePath::clean(&from.path).map_err(CopyError::Path)?;
         let mut copier = Copier::new(&Tree::default());
@@ -276,23 +279,32 @@ impl Digests<'_> {
         for (path, digest) in hash(context, &new, self.threads)? {
             self.known.insert((id, path), digest);
         }
-        let mut names: HashMap<TreePath, Fact> = HashMap::new();
+        let targets: HashSet<&TreePath> = files
+            .iter()
+            .filter_map(|change| match change {
+                Change::Link { target, .. } => Some(target),
+                _ => None,
+            })
+            .collect();
+        let mut linked: HashMap<&TreePath, Fact> = HashMap::new();
         let mut facts = Vec::with_capacity(files.len());
         for change in files {
             let fact = match change {
                 Change::Put { path, entry } => self.fact(id, path, entry),
                 Change::Link { path, target } => {
                     // A hard link is the file it names.
-                    names.get(target).map(|fact| Fact { path: path.clone(), ..fact.clone() })
+                    linked.get(target).map(|fact| Fact { path: path.clone(), ..fact.clone() })
                 }
                 Change::Remove { .. } | Change::Opaque { .. } => None,
             };
             if let Some(fact) = fact {
-                names.insert(change.path().clone(), fact.clone());
+                if targets.contains(change.path()) {
+                    linked.insert(change.path(), fact.clone());
+                }
                 facts.push(fact);
             }
         }
-        Ok(Content::Files(facts))
+        Ok(Content::Files(facts.into()))
     }
 
     fn fact(&self, id: ContextId, path: &TreePath, entry: &Entry<FileContent>) -> Option<Fact> {

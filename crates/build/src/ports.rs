@@ -93,7 +93,7 @@ pub trait Images: Send + Sync + Debug {
     fn open(&self, layer: &LayerRef) -> std::io::Result<Box<dyn Read + Send>>;
 
     /// Remembers what is inside a layer that was just unpacked or sealed.
-    fn remember_index(&self, diff_id: DiffId, index: &Index);
+    fn remember_index(&self, diff_id: DiffId, index: Index);
 
     /// The bytes of a small file of a layer, at this offset in its archive, if they are known without the layer.
     fn small_file(&self, _diff_id: DiffId, _offset: u64) -> Option<Vec<u8>> {

@@ -76,12 +76,12 @@ pub(crate) async fn checkout(
             git_directory: source.keep_git_dir && source.directory.is_none(),
         };
         git.checkout(&repository, &revision, extras, &directory)?;
-        let files = Context::open(&directory)?.scan(&mut KeepAll)?;
+        let context = Context::open(&directory)?;
         let directory = Arc::from(directory);
-        let files = files.map(|file| Content::Disk {
+        let files = context.scan(&mut KeepAll, |path| Content::Disk {
             directory: Arc::clone(&directory),
-            path: file.path.clone(),
-        });
+            path: path.clone(),
+        })?;
         subdirectory(files, &source)
     })
     .await

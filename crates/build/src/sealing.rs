@@ -12,7 +12,8 @@
 
 use std::sync::Arc;
 
-use strata_layer::{Content, Encoded, encode};
+use strata_layer::{Content, encode};
+use strata_oci::LayerRef;
 use strata_plan::{Recipe, StageId, Step};
 use strata_rootfs::Workspace;
 use strata_tree::ChangeSet;
@@ -103,12 +104,12 @@ impl Layers {
         *self = Self::AtWork(tokio::spawn(async move {
             let Unsealed { stage, index, changes, content, files, ships } = unsealed;
             let sent = if ships { session.number(stage, index) } else { None };
-            let (encoded, below) = tokio::join!(write(&session, changes, sent), below.all());
+            let (sealed, below) = tokio::join!(write(&session, changes, sent), below.all());
             // What is below failed first, and says so itself.
             let mut layers = below?;
-            let encoded = encoded.map_err(|kind| session.failure(stage, index, &step, kind))?;
+            let sealed = sealed.map_err(|kind| session.failure(stage, index, &step, kind))?;
             drop(files);
-            let layer = keep(&session, (stage, index), content, encoded, &layers).await;
+            let layer = keep(&session, (stage, index), content, sealed, &layers).await;
             if ships {
                 session.ports.uploads.begin(&layer.layer);
             }
@@ -118,15 +119,22 @@ impl Layers {
     }
 }
 
+/// A layer in the store.
+pub(crate) struct Sealed {
+    pub(crate) layer: LayerRef,
+    /// The length of its archive.
+    pub(crate) uncompressed_size: u64,
+}
+
 /// Encodes changes into the store. `ships` is for [`Blobs::writer`](crate::ports::Blobs::writer).
 pub(crate) async fn write(
     session: &Arc<Session>,
     changes: ChangeSet<Content>,
     ships: Option<StepNumber>,
-) -> Result<Encoded, ErrorKind> {
+) -> Result<Sealed, ErrorKind> {
     let permit = session.sealing.acquire().await.map_err(|_| ErrorKind::Cancelled)?;
     let working = Arc::clone(session);
-    let encoded = blocking(move || {
+    let sealed = blocking(move || {
         let failed = |source| ErrorKind::Io {
             action: "write",
             what: "a layer to the store".to_owned(),
@@ -135,12 +143,12 @@ pub(crate) async fn write(
         let mut writer = working.ports.blobs.writer(ships).map_err(failed)?;
         let encoded = encode(&changes, &*working.contents, &working.settings.encode, &mut writer)?;
         writer.commit().map_err(failed)?;
-        working.ports.images.remember_index(encoded.layer.diff_id, &encoded.index);
-        Ok(encoded)
+        working.ports.images.remember_index(encoded.layer.diff_id, encoded.index);
+        Ok(Sealed { layer: encoded.layer, uncompressed_size: encoded.uncompressed_size })
     })
     .await;
     drop(permit);
-    encoded
+    sealed
 }
 
 /// Tells of a layer and remembers it as the result of its step.
@@ -148,10 +156,10 @@ async fn keep(
     session: &Arc<Session>,
     (stage, index): (StageId, usize),
     content: Option<Recipe>,
-    encoded: Encoded,
+    sealed: Sealed,
     below: &[StageLayer],
 ) -> StageLayer {
-    let layer = encoded.layer;
+    let layer = sealed.layer;
     session.know_layer(&layer);
     if let Some(step) = session.number(stage, index) {
         session.emit(Event::LayerSealed {
@@ -159,16 +167,16 @@ async fn keep(
             digest: layer.blob.digest,
             diff_id: layer.diff_id,
             size: layer.blob.size,
-            uncompressed: encoded.uncompressed_size,
+            uncompressed: sealed.uncompressed_size,
         });
     }
     let created = session.settings.now.clone();
     if let Some(recipe) = session.key(stage, index) {
         let result = StepResult { layer: layer.clone(), created: created.clone() };
-        session.ports.cache.store(&recipe.key, &recipe.bytes, &result).await;
+        session.ports.cache.store(&recipe.key, &recipe.to_bytes(), &result).await;
         let content = content.and_then(|content| content_key::on(content, below, recipe));
         if let Some(content) = content {
-            session.ports.cache.store(&content.key, &content.bytes, &result).await;
+            session.ports.cache.store(&content, &[], &result).await;
         }
     }
     StageLayer { layer, created: Some(created) }

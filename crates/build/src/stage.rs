@@ -277,13 +277,12 @@ impl Running {
             return None;
         }
         let content = content_key::on(self.content.clone()?, self.layers.sealed(), definition)?;
-        let Lookup::Hit(hit) = session.ports.cache.lookup(&content.key, &content.bytes).await
-        else {
+        let Lookup::Hit(hit) = session.ports.cache.lookup(&content, &[]).await else {
             return None;
         };
         session.believe(&hit);
         // The next build need not get here to find it.
-        session.ports.cache.store(&definition.key, &definition.bytes, &hit).await;
+        session.ports.cache.store(&definition.key, &definition.to_bytes(), &hit).await;
         if let Some(step) = session.number(stage, index) {
             session.emit(Event::StepCached { step });
         }

@@ -21,13 +21,6 @@ pub struct Context {
     directory: PathBuf,
 }
 
-/// Where a file of a scanned tree is. Hard links of one file share the first of their names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ContextFile {
-    /// The place in the context.
-    pub path: TreePath,
-}
-
 /// What a file held when it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileDigest {
@@ -53,12 +46,17 @@ impl Context {
         &self.directory
     }
 
-    /// Reads names, types, metadata and extended attributes of everything the filter keeps; no contents.
+    /// Reads names, types, metadata and extended attributes of everything the filter keeps; no contents. `content`
+    /// says what stands for the bytes of the file at a path; hard links of one file share the first of their names.
     ///
     /// Sockets are left out, since no image can hold one. A name that disappears during the scan is left
     /// out too, as if the scan had come later.
-    pub fn scan(&self, filter: &mut dyn Filter) -> Result<Tree<ContextFile>, ContextError> {
-        scan::scan(self, filter)
+    pub fn scan<C: Clone>(
+        &self,
+        filter: &mut dyn Filter,
+        content: impl Fn(&TreePath) -> C,
+    ) -> Result<Tree<C>, ContextError> {
+        scan::scan(self, filter, content)
     }
 
     /// Opens a regular file for reading.

@@ -20,7 +20,7 @@ mod filter;
 mod git;
 mod scan;
 
-pub use context::{Context, ContextFile, FileDigest};
+pub use context::{Context, FileDigest};
 pub use error::ContextError;
 pub use filter::{Filter, KeepAll, Verdict};
 pub use git::{Authorization, Extras, Git, GitError, Repository, Revision};

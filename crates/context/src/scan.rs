@@ -1,18 +1,17 @@
 //! From the disk to a tree.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, Statx, StatxFlags, readlinkat, statx};
 use rustix::io::Errno;
-use strata_tree::{
-    Change, ChangeSet, Entry, Leaf, LeafKind, Metadata, Timestamp, Tree, TreePath, Xattrs,
-};
+use strata_tree::{Leaf, LeafKind, Metadata, Timestamp, Tree, TreePath, Xattrs};
 
 use crate::attributes::Attributes;
-use crate::context::{Context, ContextFile};
+use crate::context::Context;
 use crate::error::ContextError;
 use crate::filter::{Filter, Verdict};
 
@@ -24,28 +23,33 @@ struct Pending {
     unkept: Vec<(TreePath, Metadata)>,
 }
 
-struct Scan<'a> {
+struct Scan<'a, C, F> {
     context: &'a Context,
     filter: &'a mut dyn Filter,
+    content: F,
     attributes: Attributes,
     pending: Vec<Pending>,
-    /// Directories as they are, leaves with their inode where they have other names.
-    found: Vec<(Change<ContextFile>, Option<Identity>)>,
+    tree: Tree<C>,
+    /// What has other names and is no part of the tree yet.
+    linked: Vec<(TreePath, Leaf<C>, Identity)>,
 }
 
 /// Device and inode number.
 type Identity = (u32, u32, u64);
 
-pub(crate) fn scan(
+pub(crate) fn scan<C: Clone>(
     context: &Context,
     filter: &mut dyn Filter,
-) -> Result<Tree<ContextFile>, ContextError> {
+    content: impl Fn(&TreePath) -> C,
+) -> Result<Tree<C>, ContextError> {
     let mut scan = Scan {
         context,
         filter,
+        content,
         attributes: Attributes::new(),
         pending: vec![Pending { path: TreePath::root(), unkept: Vec::new() }],
-        found: Vec::new(),
+        tree: Tree::default(),
+        linked: Vec::new(),
     };
     scan.root()?;
     while let Some(directory) = scan.pending.pop() {
@@ -54,7 +58,7 @@ pub(crate) fn scan(
     Ok(scan.into_tree())
 }
 
-impl Scan<'_> {
+impl<C: Clone, F: Fn(&TreePath) -> C> Scan<'_, C, F> {
     fn root(&mut self) -> Result<(), ContextError> {
         let path = TreePath::root();
         let fail =
@@ -62,8 +66,7 @@ impl Scan<'_> {
         let fd = self.context.resolve(&path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(fail)?;
         let entry = inspect(fd.as_fd(), c".").map_err(fail)?;
         let xattrs = self.attributes.read(fd.as_fd(), c".").map_err(fail)?;
-        let entry = Entry::Directory(metadata(&entry, xattrs));
-        self.found.push((Change::Put { path, entry }, None));
+        self.tree.put_directory(&path, metadata(&entry, xattrs));
         Ok(())
     }
 
@@ -138,8 +141,7 @@ impl Scan<'_> {
                 let mut above = Vec::new();
                 if verdict == Verdict::Keep {
                     self.keep_parents(unkept);
-                    let entry = Entry::Directory(metadata);
-                    self.found.push((Change::Put { path: path.clone(), entry }, None));
+                    self.tree.put_directory(&path, metadata);
                 } else {
                     above.clone_from(unkept);
                     above.push((path.clone(), metadata));
@@ -148,7 +150,7 @@ impl Scan<'_> {
                 return Ok(());
             }
             FileType::RegularFile => {
-                LeafKind::File { size: entry.stx_size, content: ContextFile { path: path.clone() } }
+                LeafKind::File { size: entry.stx_size, content: (self.content)(&path) }
             }
             FileType::Symlink => {
                 let target = match readlinkat(directory, name, Vec::new()) {
@@ -172,39 +174,37 @@ impl Scan<'_> {
             entry.stx_dev_minor,
             entry.stx_ino,
         ));
-        let entry = Entry::Leaf(Leaf { metadata, kind });
-        self.found.push((Change::Put { path, entry }, identity));
+        let leaf = Leaf { metadata, kind };
+        match identity {
+            Some(identity) => self.linked.push((path, leaf, identity)),
+            None => self.tree.put_leaf(&path, leaf),
+        }
         Ok(())
     }
 
     /// Something was kept, so that the directories above it are part of the context after all.
     fn keep_parents(&mut self, unkept: &mut Vec<(TreePath, Metadata)>) {
-        let parents = unkept.drain(..);
-        self.found.extend(parents.map(|(path, metadata)| {
-            (Change::Put { path, entry: Entry::Directory(metadata) }, None)
-        }));
+        for (path, metadata) in unkept.drain(..) {
+            self.tree.put_directory(&path, metadata);
+        }
     }
 
-    fn into_tree(mut self) -> Tree<ContextFile> {
+    fn into_tree(mut self) -> Tree<C> {
         // Sorted first, so that the first name of a hard-linked file is the same whatever the disk's order.
-        self.found.sort_by(|a, b| a.0.path().cmp(b.0.path()));
+        self.linked.sort_by(|a, b| a.0.cmp(&b.0));
         let mut first_names: HashMap<Identity, TreePath> = HashMap::new();
-        let mut changes = Vec::with_capacity(self.found.len());
-        for (change, identity) in self.found {
-            let known = identity.and_then(|identity| first_names.get(&identity));
-            if let Some(target) = known {
-                let (path, target) = (change.path().clone(), target.clone());
-                changes.push(Change::Link { path, target });
-                continue;
+        for (path, leaf, identity) in self.linked {
+            match first_names.entry(identity) {
+                Entry::Occupied(first) => {
+                    self.tree.link(&path, first.get()).expect("its first name is in the tree");
+                }
+                Entry::Vacant(first) => {
+                    self.tree.put_leaf(&path, leaf);
+                    first.insert(path);
+                }
             }
-            if let Some(identity) = identity {
-                first_names.insert(identity, change.path().clone());
-            }
-            changes.push(change);
         }
-        let mut tree = Tree::default();
-        tree.apply(&ChangeSet::new(changes)).expect("a link is made only to a leaf put before it");
-        tree
+        self.tree
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat};
-use strata_context::{Context, ContextError, ContextFile, Filter, KeepAll, Verdict};
+use strata_context::{Context, ContextError, Filter, KeepAll, Verdict};
 use strata_tree::{LeafKind, Node, Tree, TreePath};
 use tempfile::TempDir;
 
@@ -30,12 +30,12 @@ fn directory(names: &[&str]) -> TempDir {
     directory
 }
 
-fn scan(directory: &Path, mut filter: impl Filter) -> Tree<ContextFile> {
+fn scan(directory: &Path, mut filter: impl Filter) -> Tree<TreePath> {
     let context = Context::open(directory).expect("the context opens");
-    context.scan(&mut filter).expect("the scan works")
+    context.scan(&mut filter, TreePath::clone).expect("the scan works")
 }
 
-fn names(tree: &Tree<ContextFile>) -> Vec<String> {
+fn names(tree: &Tree<TreePath>) -> Vec<String> {
     tree.walk().into_iter().map(|(path, _)| path.to_string()).collect()
 }
 
@@ -111,7 +111,7 @@ fn every_kind_is_taken_as_it_is() {
             let kind = match node {
                 Node::Directory(_) => "directory".to_owned(),
                 Node::Leaf(leaf) => match &leaf.kind {
-                    LeafKind::File { size, content } => format!("{size} bytes of {}", content.path),
+                    LeafKind::File { size, content } => format!("{size} bytes of {content}"),
                     LeafKind::Symlink { target } => String::from_utf8_lossy(target).into_owned(),
                     LeafKind::Fifo => "fifo".to_owned(),
                     other => format!("{other:?}"),

@@ -268,8 +268,8 @@ impl Images for LazyImages {
         self.open_layer(layer)
     }
 
-    fn remember_index(&self, diff_id: DiffId, index: &Index) {
-        self.keep_index(diff_id, index.clone());
+    fn remember_index(&self, diff_id: DiffId, index: Index) {
+        self.keep_index(diff_id, index);
     }
 
     fn small_file(&self, diff_id: DiffId, offset: u64) -> Option<Vec<u8>> {

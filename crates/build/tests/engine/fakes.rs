@@ -117,8 +117,8 @@ impl Images for FakeImages {
         decompress(Cursor::new(blob.ok_or(io::ErrorKind::NotFound)?), None)
     }
 
-    fn remember_index(&self, diff_id: DiffId, index: &Index) {
-        self.memory.indexes.lock().unwrap().insert(diff_id, index.clone());
+    fn remember_index(&self, diff_id: DiffId, index: Index) {
+        self.memory.indexes.lock().unwrap().insert(diff_id, index);
     }
 }
 

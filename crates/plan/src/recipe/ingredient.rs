@@ -1,5 +1,7 @@
 //! The pieces of a recipe.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use strata_oci::Digest;
 
@@ -109,7 +111,7 @@ pub enum Content {
     /// A whole file system, known by how it comes about: the definition of a key.
     State(StepKey),
     /// The files that are used, in the order of their paths: the content of a key.
-    Files(Vec<Fact>),
+    Files(Arc<[Fact]>),
     /// One file.
     Blob(Digest),
     /// A commit of a repository, in full.

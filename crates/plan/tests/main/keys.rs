@@ -21,7 +21,7 @@ fn fact(path: &str, mode: u32, content: &str) -> Fact {
 }
 
 fn files() -> Content {
-    Content::Files(vec![fact("src/main.rs", 0o644, "main"), fact("x", 0o755, "x")])
+    Content::Files([fact("src/main.rs", 0o644, "main"), fact("x", 0o755, "x")].into())
 }
 
 /// Fills every hole with the same content.
@@ -142,7 +142,7 @@ fn a_miss_says_what_changed() {
 fn a_miss_names_the_files() {
     let stage = Case::new("FROM base\nCOPY . .\n").stage();
     let template = stage.steps[0].recipe.as_ref().expect("a layer");
-    let with = |facts: Vec<Fact>| fill(template, StepKey::scratch(), &Content::Files(facts));
+    let with = |facts: Vec<Fact>| fill(template, StepKey::scratch(), &Content::Files(facts.into()));
     let before = with(vec![fact("a", 0o644, "1"), fact("b", 0o644, "1"), fact("c", 0o644, "1")]);
     let after = with(vec![fact("a", 0o644, "2"), fact("b", 0o755, "1"), fact("d", 0o644, "1")]);
     let shown: Vec<_> = after.differences(&before).iter().map(ToString::to_string).collect();
@@ -165,7 +165,7 @@ fn recipes_are_stored_and_read_again() {
     let link = Fact { kind: FactKind::Symlink(b"../x".to_vec()), ..fact("link", 0o777, "") };
     let stage = Case::new("FROM base\nCOPY . .\n").stage();
     let template = stage.steps[0].recipe.as_ref().expect("a layer");
-    let recipe = fill(template, StepKey::scratch(), &Content::Files(vec![odd, link]));
+    let recipe = fill(template, StepKey::scratch(), &Content::Files([odd, link].into()));
     let text = serde_json::to_string(&recipe).expect("a recipe is JSON");
     assert_eq!(serde_json::from_str::<Recipe>(&text).expect("the same"), recipe);
 }
