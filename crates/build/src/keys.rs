@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use strata_dockerfile::Span;
 use strata_layer::Content as FileContent;
 use strata_oci::Digest;
@@ -40,8 +41,8 @@ impl StepRecipe {
 
     /// The recipe as JSON, which is stored beside the result so that a later miss can be explained. Made when it is
     /// asked for: that of a large COPY is megabytes, and nobody needs it while the step runs.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.recipe).unwrap_or_default()
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        serde_json::to_vec(&self.recipe).unwrap_or_default().into()
     }
 
     pub(crate) fn recipe(&self) -> &Recipe {

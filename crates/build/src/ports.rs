@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use strata_layer::Index;
@@ -187,13 +188,13 @@ pub enum Lookup {
 pub trait StepCache: Send + Sync + Debug {
     /// Looks a step up. A cache that cannot be read is a miss. A key without a recipe is another key of the same
     /// step, by content.
-    fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a [u8]) -> BoxFuture<'a, Lookup>;
+    fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a Bytes) -> BoxFuture<'a, Lookup>;
 
     /// Remembers a step. A cache that cannot be written costs a later build time, not this one its result.
     fn store<'a>(
         &'a self,
         key: &'a StepKey,
-        recipe: &'a [u8],
+        recipe: &'a Bytes,
         result: &'a StepResult,
     ) -> BoxFuture<'a, ()>;
 

@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use strata_layer::{Content, encode};
 use strata_oci::LayerRef;
 use strata_plan::{Recipe, StageId, Step};
@@ -176,7 +177,7 @@ async fn keep(
         session.ports.cache.store(&recipe.key, &recipe.to_bytes(), &result).await;
         let content = content.and_then(|content| content_key::on(content, below, recipe));
         if let Some(content) = content {
-            session.ports.cache.store(&content, &[], &result).await;
+            session.ports.cache.store(&content, &Bytes::new(), &result).await;
         }
     }
     StageLayer { layer, created: Some(created) }

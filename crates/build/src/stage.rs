@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use strata_layer::Content;
 use strata_oci::{LayerRef, Timestamp as Created};
 use strata_plan::{Base, Op, Origin, Recipe, StageId, Step, WorkdirOp};
@@ -277,7 +278,7 @@ impl Running {
             return None;
         }
         let content = content_key::on(self.content.clone()?, self.layers.sealed(), definition)?;
-        let Lookup::Hit(hit) = session.ports.cache.lookup(&content, &[]).await else {
+        let Lookup::Hit(hit) = session.ports.cache.lookup(&content, &Bytes::new()).await else {
             return None;
         };
         session.believe(&hit);

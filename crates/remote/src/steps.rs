@@ -1,5 +1,6 @@
 //! Results of earlier steps, in the local store.
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -42,9 +43,9 @@ impl LocalSteps {
     pub(crate) async fn find(
         &self,
         key: &StepKey,
-        recipe: &[u8],
+        recipe: &Bytes,
     ) -> Result<(StepResult, i64), Option<Vec<u8>>> {
-        let (steps, key, recipe) = (self.clone(), *key, recipe.to_vec());
+        let (steps, key, recipe) = (self.clone(), *key, recipe.clone());
         blocking(move || steps.find_here(&key, &recipe)).await
     }
 
@@ -127,7 +128,7 @@ pub(crate) fn slot(recipe: &[u8]) -> Option<[u8; 32]> {
 }
 
 impl StepCache for LocalSteps {
-    fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a [u8]) -> BoxFuture<'a, Lookup> {
+    fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a Bytes) -> BoxFuture<'a, Lookup> {
         async move {
             match self.find(key, recipe).await {
                 Ok((result, _)) => Lookup::Hit(Box::new(result)),
@@ -140,10 +141,10 @@ impl StepCache for LocalSteps {
     fn store<'a>(
         &'a self,
         key: &'a StepKey,
-        recipe: &'a [u8],
+        recipe: &'a Bytes,
         result: &'a StepResult,
     ) -> BoxFuture<'a, ()> {
-        let (steps, key, recipe, result) = (self.clone(), *key, recipe.to_vec(), result.clone());
+        let (steps, key, recipe, result) = (self.clone(), *key, recipe.clone(), result.clone());
         blocking(move || steps.keep(&key, &recipe, &result)).boxed()
     }
 }

@@ -5,10 +5,10 @@
 //! <41 bytes>
 //! ```
 
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-use strata_oci::Digest;
+use strata_oci::{Digest, Hasher};
 
 use crate::error::StoreError;
 use crate::store::{Store, open, remove};
@@ -22,14 +22,25 @@ const LINE: usize = 128;
 /// The longest value that is read.
 const LIMIT: u64 = (1 << 30) + LINE as u64;
 
-pub(crate) fn write(store: &Store, path: &Path, value: &[u8]) -> Result<(), StoreError> {
+/// Writes the value that `parts` are one after the other.
+pub(crate) fn write(store: &Store, path: &Path, parts: &[&[u8]]) -> Result<(), StoreError> {
+    let mut hasher = Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let length = hasher.length();
     let file = store.temporary()?;
-    let line = format!("{MAGIC} {VERSION} {} {}\n", value.len(), Digest::of(value));
-    let mut bytes = line.into_bytes();
-    bytes.extend_from_slice(value);
-    file.as_file().write_all(&bytes).map_err(StoreError::write(path, bytes.len() as u64))?;
+    // Small parts go as one, large ones as they are.
+    let mut writer = BufWriter::new(file.as_file());
+    let write = || {
+        writeln!(writer, "{MAGIC} {VERSION} {length} {}", hasher.finish())?;
+        parts.iter().try_for_each(|part| writer.write_all(part))?;
+        writer.flush()
+    };
+    write().map_err(StoreError::write(path, length))?;
+    drop(writer);
     let renamed = file.persist(path);
-    renamed.map_err(|error| StoreError::write(path, bytes.len() as u64)(error.error))?;
+    renamed.map_err(|error| StoreError::write(path, length)(error.error))?;
     Ok(())
 }
 

@@ -42,7 +42,7 @@ impl Store {
 
     /// Remembers what is inside a layer.
     pub fn put_index(&self, diff_id: DiffId, index: &[u8]) -> Result<(), StoreError> {
-        entry::write(self, &self.entry_path(INDEXES, diff_id.0), index)
+        entry::write(self, &self.entry_path(INDEXES, diff_id.0), &[index])
     }
 
     /// The blobs that are known to unpack to a layer, whether they are here or not.
@@ -80,10 +80,9 @@ impl Store {
         value: &[u8],
         blobs: &[Digest],
     ) -> Result<(), StoreError> {
-        let mut bytes = serde_json::to_vec(blobs).expect("digests are always JSON");
-        bytes.push(b'\n');
-        bytes.extend_from_slice(value);
-        entry::write(self, &self.entry_path(STEPS, Digest::from_bytes(key)), &bytes)
+        let mut blobs = serde_json::to_vec(blobs).expect("digests are always JSON");
+        blobs.push(b'\n');
+        entry::write(self, &self.entry_path(STEPS, Digest::from_bytes(key)), &[&blobs, value])
     }
 
     /// Forgets a step; tells whether it was there.
@@ -132,7 +131,7 @@ impl Store {
         value: &impl Serialize,
     ) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(value).expect("descriptors and names are always JSON");
-        entry::write(self, &self.entry_path(kind, name), &bytes)
+        entry::write(self, &self.entry_path(kind, name), &[&bytes])
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use strata_build::event::{Event, Events, StepNumber};
@@ -191,7 +192,7 @@ impl Downloads for NoDownloads {
 struct FakeCache(Mutex<BTreeMap<StepKey, (Vec<u8>, StepResult)>>);
 
 impl StepCache for FakeCache {
-    fn lookup<'a>(&'a self, key: &'a StepKey, _: &'a [u8]) -> BoxFuture<'a, Lookup> {
+    fn lookup<'a>(&'a self, key: &'a StepKey, _: &'a Bytes) -> BoxFuture<'a, Lookup> {
         let found = self.0.lock().unwrap().get(key).cloned();
         let answer = match found {
             Some((_, result)) => Lookup::Hit(Box::new(result)),
@@ -203,7 +204,7 @@ impl StepCache for FakeCache {
     fn store<'a>(
         &'a self,
         key: &'a StepKey,
-        recipe: &'a [u8],
+        recipe: &'a Bytes,
         result: &'a StepResult,
     ) -> BoxFuture<'a, ()> {
         self.0.lock().unwrap().insert(*key, (recipe.to_vec(), result.clone()));

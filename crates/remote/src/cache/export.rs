@@ -150,7 +150,7 @@ impl Batch {
         descriptor
     }
 
-    async fn recipe(&mut self, recipe: Vec<u8>) -> Option<StoredRecipe> {
+    async fn recipe(&mut self, recipe: Bytes) -> Option<StoredRecipe> {
         if recipe.len() <= SHORT {
             return serde_json::from_slice(&recipe).ok().map(StoredRecipe::Inline);
         }

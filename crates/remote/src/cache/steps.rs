@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use strata_build::event::{Event, Events};
@@ -58,7 +59,7 @@ enum Source {
 #[derive(Clone, Debug)]
 pub(super) struct Used {
     pub(super) result: StepResult,
-    pub(super) recipe: Vec<u8>,
+    pub(super) recipe: Bytes,
     /// When it ran, by the clock.
     pub(super) ran: i64,
     found: bool,
@@ -158,7 +159,7 @@ impl CachedSteps {
                 if layers.contains(&record.layer.digest) {
                     let (layer, created) = (record.layer_ref(), record.created.clone());
                     let result = StepResult { layer, created };
-                    let (recipe, ran) = (Vec::new(), record.ran());
+                    let (recipe, ran) = (Bytes::new(), record.ran());
                     used.entry(*key).or_insert(Used { result, recipe, ran, found: true });
                 }
             }
@@ -229,7 +230,7 @@ impl CachedSteps {
     async fn find(
         &self,
         key: &StepKey,
-        recipe: &[u8],
+        recipe: &Bytes,
     ) -> Result<(StepResult, i64), Option<Vec<u8>>> {
         let mut closest = match self.0.local.find(key, recipe).await {
             Ok((result, ran))
@@ -294,11 +295,11 @@ impl CachedSteps {
 }
 
 impl StepCache for CachedSteps {
-    fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a [u8]) -> BoxFuture<'a, Lookup> {
+    fn lookup<'a>(&'a self, key: &'a StepKey, recipe: &'a Bytes) -> BoxFuture<'a, Lookup> {
         async move {
             match self.find(key, recipe).await {
                 Ok((result, ran)) => {
-                    let (recipe, found) = (recipe.to_vec(), true);
+                    let (recipe, found) = (recipe.clone(), true);
                     let used = Used { result: result.clone(), recipe, ran, found };
                     self.use_result(key, used);
                     Lookup::Hit(Box::new(result))
@@ -312,11 +313,11 @@ impl StepCache for CachedSteps {
     fn store<'a>(
         &'a self,
         key: &'a StepKey,
-        recipe: &'a [u8],
+        recipe: &'a Bytes,
         result: &'a StepResult,
     ) -> BoxFuture<'a, ()> {
         let (ran, found) = (self.0.now, false);
-        self.use_result(key, Used { result: result.clone(), recipe: recipe.to_vec(), ran, found });
+        self.use_result(key, Used { result: result.clone(), recipe: recipe.clone(), ran, found });
         self.0.local.store(key, recipe, result)
     }
 

@@ -1,5 +1,6 @@
 //! The cache of steps: hits while the layer is there, and the closest recipe for a miss.
 
+use bytes::Bytes;
 use strata_build::ports::{Blobs, Lookup, StepCache, StepResult};
 use strata_oci::{DiffId, Digest, LayerRef, MediaType, Timestamp};
 use strata_plan::recipe::{Content, Ingredient, OpKind, Place};
@@ -8,7 +9,7 @@ use strata_remote::{LocalSteps, StoreBlobs, Uploads};
 
 use crate::World;
 
-fn recipe(file: &[u8]) -> (StepKey, Vec<u8>) {
+fn recipe(file: &[u8]) -> (StepKey, Bytes) {
     let content = Content::Blob(Digest::of(file));
     let recipe = Recipe {
         version: 1,
@@ -20,7 +21,7 @@ fn recipe(file: &[u8]) -> (StepKey, Vec<u8>) {
             Ingredient::Content { place: Place::Source("src".to_owned()), content },
         ],
     };
-    (recipe.key(), serde_json::to_vec(&recipe).unwrap())
+    (recipe.key(), serde_json::to_vec(&recipe).unwrap().into())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +41,7 @@ async fn a_step_is_a_hit_until_its_layer_is_gone() {
     steps.store(&key, &first, &result).await;
     assert_eq!(steps.lookup(&key, &first).await, Lookup::Hit(Box::new(result)));
     // The same COPY of other bytes is a miss that knows what it was before.
-    let closest = Some(first.clone());
+    let closest = Some(first.to_vec());
     assert_eq!(steps.lookup(&other_key, &other).await, Lookup::Miss { closest });
     std::fs::remove_dir_all(world.path("store/blobs/sha256")).unwrap();
     assert_eq!(steps.lookup(&key, &first).await, Lookup::Miss { closest: None });
