@@ -29,11 +29,23 @@ impl OpenContent for DiskContents {
 
 /// Opens a regular file of a workspace, following no link.
 pub(crate) fn open_file(directory: &Path, path: &TreePath) -> io::Result<File> {
-    let io = |error: PathError| io::Error::new(io::Error::from(error.source).kind(), error);
+    at(directory, path, |dir, name| dir.open_file(name))?.map_err(io)
+}
+
+/// Does something with the directory that a file of a workspace is in, following no link, and with the file's name.
+pub(crate) fn at<T>(
+    directory: &Path,
+    path: &TreePath,
+    act: impl FnOnce(&Dir, &[u8]) -> T,
+) -> io::Result<T> {
     let mut descent = Descent::new(Dir::open(directory).map_err(io)?);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::IsADirectory.into());
     };
     let dir = descent.directory(&parent, Obstacle::Fail).map_err(io)?;
-    dir.open_file(name).map_err(io)
+    Ok(act(dir, name))
+}
+
+fn io(error: PathError) -> io::Error {
+    io::Error::new(io::Error::from(error.source).kind(), error)
 }

@@ -5,6 +5,7 @@ mod layer;
 mod layers;
 mod patch;
 mod scan;
+mod stack;
 mod workspace;
 
 use std::io;

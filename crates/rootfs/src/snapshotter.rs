@@ -84,8 +84,8 @@ pub trait Workspace: fmt::Debug + Send + Sync {
         owners: Option<&Owners>,
     ) -> Result<ChangeSet<Content>, SnapshotError>;
 
-    /// Whether files of changes that were taken stay as they are while the next command runs. They stay as long as
-    /// this workspace or a fork of it does.
+    /// Whether files of changes that were taken stay as they are while the next command runs. They stay as long as a
+    /// fork does that was made before it.
     fn keeps_changes(&self) -> bool;
 
     /// A workspace of its own with the same content, for a child stage. A command's changes must have been

@@ -176,6 +176,24 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Puts a file that stands in another directory, with all that there is to say of it, as another name of the same.
+    /// It changes for nobody: what stands in layers is never written to.
+    pub(crate) fn adopt(
+        &mut self,
+        path: &TreePath,
+        from: &Dir,
+        from_name: &[u8],
+    ) -> Result<(), WriteError> {
+        let (parent, name) = split(path).map_err(disk(path))?;
+        if self.clear(path, &parent, name).map_err(disk(path))? {
+            let dir = self.open(&parent).map_err(disk(path))?;
+            from.link(from_name, dir, name).map_err(disk(path))?;
+            self.touched.insert(parent);
+            self.own.insert(path.clone());
+        }
+        Ok(())
+    }
+
     fn link(&mut self, path: &TreePath, target: &TreePath) -> Result<(), PathError> {
         let (parent, name) = split(path)?;
         let (target_parent, target_name) = split(target)?;

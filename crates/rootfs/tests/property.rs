@@ -1,6 +1,7 @@
 //! The law of snapshotters: whatever commands do, all find the same change sets.
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -9,10 +10,10 @@ use proptest::test_runner::{Config, TestRunner};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, mknodat};
 use strata_layer::Content;
 use strata_rootfs::Workspace;
-use strata_tree::{ChangeSet, Node};
+use strata_tree::Node;
 
 use crate::support::{
-    Changes, Place, check, dir, file, lines, make_old, places, run, symlink as to,
+    Changes, Place, check, dir, file, lines, make_old, places, run_unchecked, symlink as to,
 };
 
 /// Something a program may do; what is impossible where it is tried does nothing.
@@ -66,9 +67,8 @@ fn deed() -> impl Strategy<Value = Deed> {
 /// Does a deed. Where a file has several names, writing to it is left out: an overlay changes only the one
 /// name of a file of a lower layer, as its documentation says, and a plain directory all.
 fn perform(root: &Path, deed: &Deed) {
-    use std::os::unix::fs::MetadataExt;
     let lone = |path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|inode| inode.is_dir() || inode.nlink() == 1)
+        fs::symlink_metadata(path).is_ok_and(|inode| inode.is_dir() || names_of(root, &inode) == 1)
     };
     // A link would lead into the other end of the tree or out of it: nothing is done through one.
     let straight = |path: &Path| {
@@ -157,6 +157,21 @@ fn perform(root: &Path, deed: &Deed) {
     }
 }
 
+/// How many names below `root` a file has. Its link count is not asked: an overlay's has the names, too, that a file
+/// of a lower layer has lost since.
+fn names_of(root: &Path, inode: &fs::Metadata) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |inode: &fs::Metadata| (inode.dev(), inode.ino());
+    let entries = fs::read_dir(root).expect("a directory");
+    let count = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.expect("an entry").path();
+        let found = fs::symlink_metadata(&path).expect("it stands there");
+        let below = if found.is_dir() { names_of(&path, inode) } else { 0 };
+        below + usize::from(identity(&found) == identity(inode))
+    };
+    entries.map(count).sum()
+}
+
 fn base() -> Vec<Changes> {
     vec![
         vec![
@@ -188,9 +203,19 @@ fn groups(workspace: &dyn Workspace) -> Vec<Vec<String>> {
 
 #[test]
 fn all_snapshotters_find_the_same_changes() {
-    let places = places("all_snapshotters_find_the_same_changes");
-    let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
-    let commands = prop::collection::vec(prop::collection::vec(deed(), 1..12), 1..4);
+    same_changes("all_snapshotters_find_the_same_changes", 40, 1..4);
+}
+
+/// So many that an overlay merges what its commands left, and goes on with that.
+#[test]
+fn all_snapshotters_find_the_same_changes_of_many_commands() {
+    same_changes("all_snapshotters_find_the_same_changes_of_many_commands", 3, 130..150);
+}
+
+fn same_changes(test: &str, cases: u32, count: Range<usize>) {
+    let places = places(test);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let commands = prop::collection::vec(prop::collection::vec(deed(), 1..12), count);
     let result = TestRunner::new(config).run(&commands, |commands| {
         let mut workspaces: Vec<_> =
             places.iter().map(|place: &Place| place.create(base())).collect();
@@ -198,12 +223,14 @@ fn all_snapshotters_find_the_same_changes() {
             let found: Vec<(Vec<String>, Vec<Vec<String>>)> = workspaces
                 .iter_mut()
                 .map(|workspace| {
-                    let changes: ChangeSet<Content> = run(&mut **workspace, &[], |root| {
+                    let changes = run_unchecked(&mut **workspace, &[], |root| {
                         for deed in deeds {
                             perform(root, deed);
                         }
                     });
-                    (lines(&changes), groups(&**workspace))
+                    let found = lines(&changes);
+                    check(&mut **workspace);
+                    (found, groups(&**workspace))
                 })
                 .collect();
             for other in &found[1..] {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
 
-use strata_rootfs::{BaseLayer, OverlaySnapshotter, Snapshotter};
+use strata_rootfs::{BaseLayer, DiskContents, OverlaySnapshotter, Snapshotter, Workspace};
+use strata_tree::{Change, ChangeSet, Entry, LeafKind, Node};
 
 use crate::support::*;
 
@@ -104,10 +105,66 @@ fn hundreds_of_layers_are_stacked() {
     });
     assert_eq!(lines(&changes), ["put same 644 `command`"]);
     for n in 0..400 {
-        let copied = strata_tree::ChangeSet::new(vec![file("same", &n.to_string())]);
-        workspace.apply(&copied, &strata_rootfs::DiskContents).expect("applied");
+        let copied = ChangeSet::new(vec![file("same", &n.to_string())]);
+        workspace.apply(&copied, &DiskContents).expect("applied");
     }
     check(&mut *workspace);
+}
+
+/// What many commands left is merged, and whoever forked before still reads what was there.
+#[test]
+fn layers_of_many_commands_are_merged() {
+    let Some(place) = overlay("layers_of_many_commands_are_merged") else { return };
+    let mut workspace =
+        place.create(vec![vec![dir("d", 0o755), file("d/old", "x"), file("d/gone", "x")]]);
+    let write = |workspace: &mut dyn Workspace, n: usize| {
+        let root = workspace.root().expect("a root");
+        fs::write(root.join("d/same"), n.to_string()).expect("a file");
+        fs::write(root.join(format!("d/{n}")), "x").expect("a file");
+        workspace.take_changes(&[], None).expect("changes")
+    };
+    let removed = run(&mut *workspace, &[], |root| {
+        fs::remove_file(root.join("d/gone")).expect("it was there");
+        fs::hard_link(root.join("d/old"), root.join("d/link")).expect("a link");
+    });
+    assert_eq!(lines(&removed).len(), 4, "{removed:?}");
+    let first = write(&mut *workspace, 0);
+    let fork = workspace.fork().expect("a fork");
+    for n in 1..300 {
+        write(&mut *workspace, n);
+    }
+    check(&mut *workspace);
+    let directories = entries(&place.state.path().join("work")).len();
+    // At most 63 of each of two levels, and the first 64, which the fork holds.
+    assert!(directories < 63 + 63 + 64, "{directories}");
+    let same = first.iter().find(|change| *change.path() == path("d/same")).expect("was written");
+    let Change::Put { entry: Entry::Leaf(leaf), .. } = same else { panic!("{same:?}") };
+    let LeafKind::File { content, size } = &leaf.kind else { panic!("{leaf:?}") };
+    assert_eq!(bytes(content, *size), "0");
+    drop(fork);
+    let left = entries(&place.state.path().join("work")).len();
+    assert!(left < directories, "{left} of {directories}");
+}
+
+/// A large layer is neither linked nor copied again.
+#[test]
+fn large_layers_are_left_as_they_are() {
+    let Some(place) = overlay("large_layers_are_left_as_they_are") else { return };
+    let mut workspace = place.create(vec![vec![file("base", "x")]]);
+    let large = (0..1500).map(|n| file(&format!("large-{n}"), "x")).collect();
+    workspace.apply(&ChangeSet::new(large), &DiskContents).expect("applied");
+    let at = |workspace: &dyn Workspace| match workspace.tree().get(&path("large-7")) {
+        Some(Node::Leaf(leaf)) => leaf.kind.clone(),
+        _ => panic!("it was put"),
+    };
+    let before = at(&*workspace);
+    for n in 0..150 {
+        let change = vec![file("small", &n.to_string())];
+        workspace.apply(&ChangeSet::new(change), &DiskContents).expect("applied");
+    }
+    check(&mut *workspace);
+    assert_eq!(at(&*workspace), before);
+    assert!(entries(&place.state.path().join("work")).len() < 10);
 }
 
 #[test]

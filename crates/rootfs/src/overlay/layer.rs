@@ -1,5 +1,6 @@
 //! One directory of a stack.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use strata_tree::{ChangeSet, Tree, TreePath};
 use crate::error::SnapshotError;
 use crate::scratch::Scratch;
 use crate::state::State;
-use crate::unpack::put;
+use crate::unpack::{link, put};
 use crate::writer::{Form, WriteError, Writer};
 
 /// A directory that others are stacked on. One of a workspace's own goes when nobody stacks it any more.
@@ -39,6 +40,32 @@ impl Layer {
         contents: &dyn OpenContent,
         tree: &Tree<Content>,
     ) -> Result<(Self, Vec<(TreePath, TreePath)>), SnapshotError> {
+        Self::made(state, changes, tree, |writer, directory| {
+            put(changes, contents, writer, directory)
+        })
+    }
+
+    /// [`write`](Self::write) with files that all stand somewhere: those in the directories `own` are linked, as they
+    /// stand there with all that the changes say of them, and the others copied.
+    pub(super) fn gather(
+        state: &State,
+        changes: &ChangeSet<Content>,
+        own: &HashSet<Arc<Path>>,
+        tree: &Tree<Content>,
+    ) -> Result<Self, SnapshotError> {
+        let made = Self::made(state, changes, tree, |writer, directory| {
+            link(changes, own, writer, directory)
+        });
+        // A difference holds the file of each link.
+        made.map(|(layer, _)| layer)
+    }
+
+    fn made(
+        state: &State,
+        changes: &ChangeSet<Content>,
+        tree: &Tree<Content>,
+        fill: impl FnOnce(&mut Writer<'_>, &Path) -> Result<(), SnapshotError>,
+    ) -> Result<(Self, Vec<(TreePath, TreePath)>), SnapshotError> {
         let scratch = Scratch::new(state.work(), "layer-")?;
         let directory: Arc<Path> = scratch.directory("fs")?.into();
         let root = Dir::open(&directory).map_err(|source| SnapshotError::Disk {
@@ -47,7 +74,7 @@ impl Layer {
             source,
         })?;
         let mut writer = Writer::new(root, state.medium(), Form::Overlay, None);
-        put(changes, contents, &mut writer, &directory)?;
+        fill(&mut writer, &directory)?;
         let written = writer
             .finish(changes, Some(tree))
             .map_err(|error: WriteError| error.into_snapshot_error(&directory))?;

@@ -10,6 +10,7 @@ use strata_tree::{ApplyError, ChangeSet, Tree, TreePath};
 
 use super::base::Base;
 use super::layer::Layer;
+use super::stack::Stack;
 use super::{mount, scan};
 use crate::body;
 use crate::changes::{applicable, located, place};
@@ -30,8 +31,8 @@ const MOST_LOWERS: usize = 480;
 pub(super) struct OverlayWorkspace {
     state: Arc<State>,
     base: Arc<Base>,
-    /// What came on top of the base, lowest first.
-    layers: Vec<Layer>,
+    /// What came on top of the base.
+    own: Stack,
     tree: Tree<Content>,
     running: Option<Running>,
 }
@@ -63,7 +64,7 @@ impl Drop for Running {
 impl OverlayWorkspace {
     pub(super) fn new(state: Arc<State>, base: Arc<Base>) -> Self {
         let tree = base.tree.clone();
-        Self { state, base, layers: Vec::new(), tree, running: None }
+        Self { state, base, own: Stack::on(&tree), tree, running: None }
     }
 
     fn start(&mut self) -> Result<Running, SnapshotError> {
@@ -79,7 +80,7 @@ impl OverlayWorkspace {
                 .and_then(|dir| entry::dress(&dir, b".", &root))
                 .map_err(disk(&upper))?;
         }
-        let layers = self.layers.iter().rev().chain(self.base.layers.iter().rev());
+        let layers = self.own.newest_first().chain(self.base.layers.iter().rev());
         let mut lowers: Vec<_> = layers.map(|layer| layer.directory.to_path_buf()).collect();
         if lowers.is_empty() {
             lowers.push(scratch.directory("empty")?);
@@ -99,8 +100,8 @@ impl OverlayWorkspace {
             source,
         })?;
         self.tree = tree.clone();
+        self.own = Stack::on(&tree);
         self.base = Arc::new(Base { layers: vec![layer], tree });
-        self.layers.clear();
         Ok(())
     }
 }
@@ -118,7 +119,10 @@ impl Workspace for OverlayWorkspace {
         if let Some(running) = &self.running {
             return Ok(running.merged.clone());
         }
-        if self.base.layers.len() + self.layers.len() > MOST_LOWERS {
+        if let Some(tree) = self.own.merge(&self.state, &self.tree)? {
+            self.tree = tree;
+        }
+        if self.base.layers.len() + self.own.len() > MOST_LOWERS {
             self.flatten()?;
         }
         let running = match self.start() {
@@ -155,7 +159,7 @@ impl Workspace for OverlayWorkspace {
         }
         let changes = place(changes, |path, _| located(&layer.directory, path));
         self.tree.apply(&changes).map_err(fail)?;
-        self.layers.push(layer);
+        self.own.push(layer, changes.len(), &self.tree);
         Ok(())
     }
 
@@ -174,7 +178,9 @@ impl Workspace for OverlayWorkspace {
         outcome.tidy(&upper, self.state.medium())?;
         if !outcome.changes.is_empty() {
             self.tree = outcome.tree;
-            self.layers.extend(scratch.map(|scratch| Layer::own(upper, scratch)));
+            if let Some(scratch) = scratch {
+                self.own.push(Layer::own(upper, scratch), outcome.changes.len(), &self.tree);
+            }
         }
         Ok(outcome.changes)
     }
@@ -190,7 +196,7 @@ impl Workspace for OverlayWorkspace {
         Ok(Box::new(Self {
             state: Arc::clone(&self.state),
             base: Arc::clone(&self.base),
-            layers: self.layers.clone(),
+            own: self.own.clone(),
             tree: self.tree.clone(),
             running: None,
         }))
