@@ -104,16 +104,12 @@ impl Destination<'_> {
 #[derive(Debug)]
 pub struct Copier<C> {
     target: Target<C>,
-    // Hard links among what was copied stay hard links.
-    links: HashMap<*const Leaf<C>, TreePath>,
-    // Keeps the sources of `links` alive, so that an address means one file.
-    kept: Vec<Arc<Leaf<C>>>,
 }
 
 impl<C: Clone> Copier<C> {
     /// Begins to copy onto `onto`, which itself stays as it is.
     pub fn new(onto: &Tree<C>) -> Self {
-        Self { target: Target::new(onto), links: HashMap::new(), kept: Vec::new() }
+        Self { target: Target::new(onto) }
     }
 
     /// What was changed, in canonical order, with the directories above every change.
@@ -123,8 +119,8 @@ impl<C: Clone> Copier<C> {
 
     /// Copies what stands at `source` in `from`.
     ///
-    /// A directory gives its contents. A link is followed. `source` is a path that exists, or the result of
-    /// [`find_sources`].
+    /// A directory gives its contents, and what are hard links in it stay that. A link is followed. `source` is a path
+    /// that exists, or the result of [`find_sources`].
     pub fn copy(
         &mut self,
         from: &Tree<C>,
@@ -149,7 +145,8 @@ impl<C: Clone> Copier<C> {
                 if self.target.was_made(&place) {
                     self.target.put_directory(&place, metadata)?;
                 }
-                let mut walk = Walk { copier: self, options, above: Vec::new() };
+                let (above, links) = (Vec::new(), HashMap::new());
+                let mut walk = Walk { copier: self, options, above, links };
                 walk.contents(
                     directory,
                     &TreePath::root(),
@@ -177,7 +174,7 @@ impl<C: Clone> Copier<C> {
         options: &CopyOptions<'_>,
     ) -> Result<(), CopyError> {
         let place = self.leaf_place(destination, name, leaf.metadata.mtime, options)?;
-        self.put_leaf(&Arc::new(leaf), &place, options)
+        self.put_leaf(&leaf, &place, options)
     }
 
     /// Makes a directory and those above it, as WORKDIR does. What exists stays as it is.
@@ -280,28 +277,25 @@ impl<C: Clone> Copier<C> {
         Ok(place)
     }
 
+    fn put_link(&mut self, place: &TreePath, first: &TreePath) -> Result<(), CopyError> {
+        if self.target.is_directory(place) {
+            return Err(CopyError::IsADirectory { path: place.clone() });
+        }
+        self.target.link(place, first)
+    }
+
     fn put_leaf(
         &mut self,
-        leaf: &Arc<Leaf<C>>,
+        leaf: &Leaf<C>,
         place: &TreePath,
         options: &CopyOptions<'_>,
     ) -> Result<(), CopyError> {
         if self.target.is_directory(place) {
             return Err(CopyError::IsADirectory { path: place.clone() });
         }
-        let shared = Arc::strong_count(leaf) > 1 && matches!(leaf.kind, LeafKind::File { .. });
-        if shared && let Some(first) = self.links.get(&Arc::as_ptr(leaf)) {
-            let first = first.clone();
-            return self.target.link(place, &first);
-        }
         let metadata = apply(leaf.metadata.clone(), Kind::of(&leaf.kind), options);
         let copied = Leaf { metadata, kind: leaf.kind.clone() };
-        self.target.replace_leaf(place, copied)?;
-        if shared {
-            self.links.insert(Arc::as_ptr(leaf), place.clone());
-            self.kept.push(Arc::clone(leaf));
-        }
-        Ok(())
+        self.target.replace_leaf(place, copied)
     }
 }
 
@@ -311,6 +305,9 @@ struct Walk<'a, 'o, C> {
     options: &'a CopyOptions<'o>,
     // Directories on the way that no pattern has asked for yet, with where they would go.
     above: Vec<(TreePath, Metadata, bool)>,
+    // Where files went that may have other names: those become links of it. As in the reference only within one
+    // source: what two sources or two matches of a pattern name are two files.
+    links: HashMap<*const Leaf<C>, TreePath>,
 }
 
 impl<C: Clone> Walk<'_, '_, C> {
@@ -338,7 +335,7 @@ impl<C: Clone> Walk<'_, '_, C> {
                 Node::Leaf(_) if !wanted => {}
                 Node::Leaf(leaf) => {
                     self.make_above()?;
-                    self.copier.put_leaf(leaf, &target, self.options)?;
+                    self.leaf(leaf, &target, directory.may_be_linked(name))?;
                 }
                 Node::Directory(child) => {
                     let exceptions = self.options.exclude.is_some_and(Filter::has_exceptions);
@@ -357,6 +354,25 @@ impl<C: Clone> Walk<'_, '_, C> {
             }
         }
         Ok(())
+    }
+
+    fn leaf(
+        &mut self,
+        leaf: &Arc<Leaf<C>>,
+        place: &TreePath,
+        may_be_linked: bool,
+    ) -> Result<(), CopyError> {
+        if !may_be_linked || !matches!(leaf.kind, LeafKind::File { .. }) {
+            return self.copier.put_leaf(leaf, place, self.options);
+        }
+        match self.links.get(&Arc::as_ptr(leaf)) {
+            Some(first) => self.copier.put_link(place, first),
+            None => {
+                self.copier.put_leaf(leaf, place, self.options)?;
+                self.links.insert(Arc::as_ptr(leaf), place.clone());
+                Ok(())
+            }
+        }
     }
 
     fn make_above(&mut self) -> Result<(), CopyError> {

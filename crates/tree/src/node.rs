@@ -142,7 +142,7 @@ impl<C> Directory<C> {
     }
 
     /// Whether the leaf of that name may have other names, here or elsewhere in a tree.
-    pub(crate) fn may_be_linked(&self, name: &[u8]) -> bool {
+    pub fn may_be_linked(&self, name: &[u8]) -> bool {
         self.links.contains(name)
     }
 

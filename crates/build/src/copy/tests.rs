@@ -184,6 +184,18 @@ fn hard_links_stay_hard_links() {
 }
 
 #[test]
+fn names_of_one_file_that_are_copied_one_by_one_are_files_of_their_own() {
+    let from = ["f a one", "h b a", "f s/a two", "h s/b s/a", "h t s/a"];
+    // Each match of a pattern is a source.
+    let expected = ["d /d 755 0:0", "f /d/a one 644 0:0", "f /d/b one 644 0:0"];
+    assert_copy(&from, &[], "/[ab]", "/d/", &expected);
+    // A directory is one source; what it shares with names outside of it counts for nothing.
+    let expected = ["d /d 755 0:0", "f /d/a two 644 0:0", "h /d/b /d/a"];
+    assert_copy(&from, &[], "/s", "/d", &expected);
+    assert_copy(&from, &[], "/t", "/d/", &["d /d 755 0:0", "f /d/t two 644 0:0"]);
+}
+
+#[test]
 fn wildcards_match_names_not_paths() {
     let from = ["f a.x 1", "f b.x 2", "f s/c.x 3", "f d.y 4"];
     let expected = ["d /o 755 0:0", "f /o/a.x 1 644 0:0", "f /o/b.x 2 644 0:0"];
