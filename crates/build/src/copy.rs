@@ -169,12 +169,12 @@ impl<C: Clone> Copier<C> {
     pub fn put_file(
         &mut self,
         name: &[u8],
-        leaf: Leaf<C>,
+        leaf: &Leaf<C>,
         destination: Destination<'_>,
         options: &CopyOptions<'_>,
     ) -> Result<(), CopyError> {
         let place = self.leaf_place(destination, name, leaf.metadata.mtime, options)?;
-        self.put_leaf(&leaf, &place, options)
+        self.put_leaf(leaf, &place, options)
     }
 
     /// Makes a directory and those above it, as WORKDIR does. What exists stays as it is.

@@ -116,7 +116,7 @@ impl CopyWork {
                     let kind = LeafKind::File { size, content: Content::Inline(bytes) };
                     copier.put_file(
                         file.name.as_bytes(),
-                        Leaf { metadata, kind },
+                        &Leaf { metadata, kind },
                         destination,
                         &options,
                     )?;
@@ -179,7 +179,7 @@ impl CopyWork {
             let options = CopyOptions { owner: self.owner, mode: None, ..*options };
             return Ok(copier.unpack(&entries, destination, self.session.now(), &options)?);
         }
-        Ok(copier.put_file(url.name.as_bytes(), leaf, destination, options)?)
+        Ok(copier.put_file(url.name.as_bytes(), &leaf, destination, options)?)
     }
 
     fn explain(&self, kind: ErrorKind, written: &str) -> ErrorKind {

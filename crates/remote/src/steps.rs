@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use strata_build::ports::{Lookup, StepCache, StepResult};
 use strata_oci::{Hasher, LayerRef, Timestamp};
-use strata_plan::recipe::{Ingredient, OpKind};
-use strata_plan::{Recipe, StepKey};
+use strata_plan::StepKey;
+use strata_plan::recipe::OpKind;
 
 use crate::local::Local;
 use crate::stream::blocking;
@@ -100,9 +101,38 @@ impl LocalSteps {
     }
 }
 
+/// A [`Recipe`](strata_plan::Recipe) without what its inputs contain: that of a large COPY has a row for each file.
+#[derive(Deserialize)]
+struct Outline {
+    op: OpKind,
+    ingredients: Vec<Named>,
+}
+
+/// As [`Ingredient`](strata_plan::recipe::Ingredient).
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Named {
+    Platform(String),
+    Command(Vec<String>),
+    Directory(String),
+    Destination(String),
+    Source(String),
+    Epoch(IgnoredAny),
+    Script(IgnoredAny),
+    Variable(IgnoredAny),
+    Argument(IgnoredAny),
+    User(IgnoredAny),
+    Network(IgnoredAny),
+    Hostname(IgnoredAny),
+    Host(IgnoredAny),
+    Mount(IgnoredAny),
+    Flag(IgnoredAny),
+    Content(IgnoredAny),
+}
+
 /// What a step does, whatever its inputs contain. `None` for a recipe in a form that is not known here.
 pub(crate) fn slot(recipe: &[u8]) -> Option<[u8; 32]> {
-    let recipe: Recipe = serde_json::from_slice(recipe).ok()?;
+    let recipe: Outline = serde_json::from_slice(recipe).ok()?;
     let mut hasher = Hasher::new();
     hasher.update(match recipe.op {
         OpKind::Copy => b"slot copy",
@@ -115,12 +145,10 @@ pub(crate) fn slot(recipe: &[u8]) -> Option<[u8; 32]> {
     };
     for ingredient in &recipe.ingredients {
         match ingredient {
-            Ingredient::Command(words) => words.iter().for_each(|word| text(word)),
-            Ingredient::Destination(path)
-            | Ingredient::Source(path)
-            | Ingredient::Platform(path) => text(path),
+            Named::Command(words) => words.iter().for_each(|word| text(word)),
+            Named::Destination(path) | Named::Source(path) | Named::Platform(path) => text(path),
             // A WORKDIR is its directory; a RUN in another directory is still the same command.
-            Ingredient::Directory(path) if recipe.op == OpKind::Workdir => text(path),
+            Named::Directory(path) if recipe.op == OpKind::Workdir => text(path),
             _ => {}
         }
     }
@@ -146,5 +174,57 @@ impl StepCache for LocalSteps {
     ) -> BoxFuture<'a, ()> {
         let (steps, key, recipe, result) = (self.clone(), *key, recipe.clone(), result.clone());
         blocking(move || steps.keep(&key, &recipe, &result)).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_oci::Digest;
+    use strata_plan::Recipe;
+    use strata_plan::recipe::{Content, Fact, FactKind, Ingredient, Place};
+    use strata_tree::TreePath;
+
+    use super::*;
+
+    fn of(ingredients: Vec<Ingredient>) -> [u8; 32] {
+        let recipe = Recipe { version: 1, parent: None, op: OpKind::Run, ingredients };
+        let json = serde_json::to_vec(&recipe).expect("a recipe is JSON");
+        slot(&json).expect("every ingredient is known here")
+    }
+
+    #[test]
+    fn slot_is_what_a_step_does_and_nothing_of_its_inputs() {
+        let text = || "x".to_owned();
+        let fact = Fact {
+            path: TreePath::parse("x").expect("a path"),
+            mode: 0o644,
+            owner: None,
+            xattrs: std::collections::BTreeMap::new(),
+            kind: FactKind::File(Digest::of(b"x")),
+        };
+        let content = Content::Files([fact].into());
+        let inputs = vec![
+            Ingredient::Epoch(1),
+            Ingredient::Script { name: text(), content: Digest::of(b"x") },
+            Ingredient::Variable { name: text(), value: text() },
+            Ingredient::Argument { name: text(), value: text() },
+            Ingredient::User(text()),
+            Ingredient::Directory(text()),
+            Ingredient::Network(text()),
+            Ingredient::Hostname(text()),
+            Ingredient::Host { name: text(), address: text() },
+            Ingredient::Mount { target: text(), properties: vec![(text(), text())] },
+            Ingredient::Flag { name: text(), value: text() },
+            Ingredient::Content { place: Place::Source(text()), content },
+        ];
+        assert_eq!(of(inputs), of(Vec::new()));
+        for does in [
+            Ingredient::Platform(text()),
+            Ingredient::Command(vec![text()]),
+            Ingredient::Destination(text()),
+            Ingredient::Source(text()),
+        ] {
+            assert_ne!(of(vec![does.clone()]), of(Vec::new()), "{does:?}");
+        }
     }
 }
