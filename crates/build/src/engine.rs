@@ -25,6 +25,7 @@ use crate::ports::{Lookup, PortError, PortErrorClass, StepResult};
 use crate::settings::{Ports, Settings};
 use crate::single_layer;
 use crate::stage::{self, StageLayer, StageOutput};
+use crate::trees::Trees;
 
 /// How many layers are compressed at the same time; each uses threads of its own.
 const SEALING: usize = 2;
@@ -74,6 +75,7 @@ pub(crate) struct Session {
     pub(crate) scratch: Arc<tempfile::TempDir>,
     pub(crate) sealing: Semaphore,
     pub(crate) commands: Semaphore,
+    pub(crate) trees: Trees,
     // Every layer whose bytes may be asked for by its diff id.
     layers: Mutex<HashMap<DiffId, LayerRef>>,
     numbers: BTreeMap<(StageId, usize), StepNumber>,
@@ -254,6 +256,7 @@ impl Builder {
             scratch: Arc::new(scratch),
             sealing: Semaphore::new(SEALING),
             commands: Semaphore::new(COMMANDS),
+            trees: Trees::default(),
             layers: Mutex::new(layers),
             numbers,
             downloads,
@@ -421,6 +424,7 @@ impl Session {
             scratch: Arc::clone(&self.scratch),
             sealing: Semaphore::new(SEALING),
             commands: Semaphore::new(COMMANDS),
+            trees: Trees::default(),
             layers: Mutex::new(layers),
             numbers: self.numbers.clone(),
             downloads: self.downloads.clone(),

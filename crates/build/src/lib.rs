@@ -17,7 +17,7 @@
 //! - when [`Builder::build`] returns, no command runs and no scratch file is left.
 //!
 //! Modules: [`engine`] (a build), [`planning`] (images for the planner), [`early`] (what needs no image to be told),
-//! `keys` and `content_key` (recipes filled in), `stage` (one stage), `materialise` (its directory), `copy_step` and `run` (COPY and RUN as steps),
+//! `keys` and `content_key` (recipes filled in), `stage` (one stage), `trees` (what layers show), `materialise` (its directory), `copy_step` and `run` (COPY and RUN as steps),
 //! [`copy`] (COPY as a function of trees), `archive` and `spool` (bytes inside archives and layers), `download`,
 //! `repository` and [`authorization`] (what ADD takes from elsewhere), [`context`] and [`contents`] (where files come
 //! from), [`users`] and [`filter`] (`--chown`, `--exclude`), [`kept_mount`] (cache mounts as archives), `cancelled` (transfers that stop), [`settings`], [`ports`],
@@ -51,6 +51,7 @@ pub mod settings;
 mod single_layer;
 mod spool;
 mod stage;
+mod trees;
 pub mod users;
 
 pub use context::{BuildContext, Ignore};

@@ -6,7 +6,8 @@ use strata_oci::{History, LayerRef};
 
 use crate::engine::Session;
 use crate::error::ErrorKind;
-use crate::stage::{StageLayer, StageOutput, tree_of};
+use crate::stage::{StageLayer, StageOutput};
+use crate::trees::tree_of;
 use crate::{sealing, spool};
 
 /// Makes one layer of a stage's own layers: the difference between the files of its base and its own. What was put

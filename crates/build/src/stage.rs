@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::materialise::{Early, materialise};
 use crate::ports::{Lookup, StepResult};
 use crate::sealing::{Layers, Unsealed};
+use crate::trees::tree_of;
 use crate::users::UserDatabase;
 use crate::{content_key, copy_step, ignored, run, spool};
 
@@ -75,22 +76,6 @@ impl StageOutput {
             }
         }
     }
-}
-
-/// The tree that layers make, from their indexes alone.
-pub(crate) async fn tree_of(
-    session: &Arc<Session>,
-    layers: &[LayerRef],
-) -> Result<Tree<Content>, ErrorKind> {
-    let indexes = layers.iter().map(|layer| session.index(layer));
-    let indexes = futures_util::future::try_join_all(indexes).await?;
-    let mut tree = Tree::default();
-    for (layer, index) in layers.iter().zip(indexes) {
-        let diff_id = layer.diff_id;
-        let changes = (*index).clone().into_contents(diff_id);
-        tree.apply(&changes).map_err(|source| ErrorKind::Apply { diff_id, source })?;
-    }
-    Ok(tree)
 }
 
 /// Leaves out what a command wrote to ignored paths; nothing if it wrote nothing there.

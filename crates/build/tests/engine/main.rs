@@ -50,6 +50,33 @@ async fn copy_alone_asks_for_an_index_and_opens_nothing() {
     assert_eq!(built.image.config.history.len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn index_is_asked_for_once_however_many_need_the_tree() {
+    use std::fmt::Write as _;
+
+    let world = World::new(&[("tool", "bytes")]);
+    let mut text = String::new();
+    for number in 0..20 {
+        writeln!(text, "FROM base AS s{number}\nCOPY tool /app/{number}").expect("fits");
+    }
+    text.push_str("FROM base\n");
+    for number in 0..20 {
+        writeln!(text, "COPY --from=s{number} /app /app").expect("fits");
+    }
+    text.push_str("COPY --from=other /app /one\nCOPY --from=another /app /two\n");
+    world.build(&text).await.expect("builds");
+    assert_eq!(world.counts(), "indexed 1, fetched 0, opened 0");
+    // Stages that are found, and what copies from them is not: each stands on the tree of the base that is there.
+    let world = World::new(&[("tool", "bytes")]);
+    let text = "FROM base AS a\nCOPY tool /app/a\nFROM base AS b\nCOPY tool /app/b\nFROM base\n\
+                COPY --from=a /app /x\nCOPY --from=b /app /y\n";
+    world.build(text).await.expect("builds");
+    world.forget();
+    world.build(&text.replace("/x", "/z")).await.expect("builds");
+    assert_eq!(cached(&world), [1, 2]);
+    assert_eq!(world.counts(), "indexed 3, fetched 2, opened 2");
+}
+
 #[tokio::test]
 async fn run_unpacks_once_however_many_there_are() {
     let world = World::new(&[]);
