@@ -102,7 +102,7 @@ def flatten(layout, inner=None):
                     continue
                 kind = {tarfile.DIRTYPE: "dir", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "same"}.get(entry.type, "file")
                 if kind == "same":
-                    tree[name] = tree.get(entry.linkname.removeprefix("./").strip("/"), "broken link")
+                    tree[name] = tree.get(entry.linkname.removeprefix("./").strip("/"), ["broken link"])
                     continue
                 text = f"{kind} {entry.mode & 0o7777:o} {entry.uid}:{entry.gid}"
                 if kind == "link":
@@ -111,7 +111,8 @@ def flatten(layout, inner=None):
                     text += " " + repr(tar.extractfile(entry).read()[:60])
                 if kind != "dir":
                     tree = {p: n for p, n in tree.items() if not p.startswith(name + "/")}
-                tree[name] = text
+                # A list of its own: names of one file share it.
+                tree[name] = [text]
     inner = inner or config.get("config") or {}
     settings = []
     for field in FIELDS:
@@ -124,7 +125,14 @@ def flatten(layout, inner=None):
             settings.append(f"{field}={json.dumps(value, sort_keys=True)}")
     history = [f"{row.get('created_by', '')} {bool(row.get('empty_layer'))}" for row in config.get("history", [])]
     names = sorted(name for name in tree if name and name not in ("proc", "sys", "dev", "run", "etc/hosts", "etc/hostname", "etc/resolv.conf"))
-    return {"config": settings, "history": history, "tree": [f"/{name} {tree[name]}" for name in names]}
+    same = {}
+    for name in names:
+        same.setdefault(id(tree[name]), []).append(name)
+    lines = []
+    for name in names:
+        first = same[id(tree[name])][0]
+        lines.append(f"/{name} {tree[name][0]}" + (f" = /{first}" if first != name else ""))
+    return {"config": settings, "history": history, "tree": lines}
 
 
 def main():
