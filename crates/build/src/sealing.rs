@@ -109,11 +109,16 @@ impl Layers {
             // What is below failed first, and says so itself.
             let mut layers = below?;
             let sealed = sealed.map_err(|kind| session.failure(stage, index, &step, kind))?;
-            drop(files);
             let layer = keep(&session, (stage, index), content, sealed, &layers).await;
             if ships {
                 session.ports.uploads.begin(&layer.layer);
             }
+            // Whoever is the last to let go of a directory deletes it.
+            let let_go = move || {
+                drop(files);
+                Ok(())
+            };
+            blocking(let_go).await.map_err(|kind| session.failure(stage, index, &step, kind))?;
             layers.push(layer);
             Ok(layers)
         }));

@@ -1,6 +1,7 @@
 //! State directories: what is shared, what is left over, what goes away.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
@@ -131,8 +132,16 @@ fn layers_of_many_commands_are_merged() {
     let first = write(&mut *workspace, 0);
     let fork = workspace.fork().expect("a fork");
     for n in 1..300 {
+        // Somebody reads what the last command left, now and then for long.
+        let _sealed = (n % 3 == 0).then(|| workspace.fork().expect("a fork"));
         write(&mut *workspace, n);
     }
+    let root = workspace.root().expect("a root");
+    for name in ["same", "0", "1", "150", "299"] {
+        let links = fs::metadata(root.join("d").join(name)).expect("a file").nlink();
+        assert_eq!(links, 1, "{name}");
+    }
+    assert!(workspace.take_changes(&[], None).expect("changes").is_empty());
     check(&mut *workspace);
     let directories = entries(&place.state.path().join("work")).len();
     // At most 63 of each of two levels, and the first 64, which the fork holds.

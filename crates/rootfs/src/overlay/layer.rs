@@ -18,18 +18,23 @@ use crate::writer::{Form, WriteError, Writer};
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub(super) directory: Arc<Path>,
-    _own: Option<Arc<Scratch>>,
+    own: Option<Arc<Scratch>>,
 }
 
 impl Layer {
     /// A directory that stays.
     pub(super) fn shared(directory: Arc<Path>) -> Self {
-        Self { directory, _own: None }
+        Self { directory, own: None }
     }
 
     /// A directory somewhere in `scratch`.
     pub(super) fn own(directory: Arc<Path>, scratch: Scratch) -> Self {
-        Self { directory, _own: Some(Arc::new(scratch)) }
+        Self { directory, own: Some(Arc::new(scratch)) }
+    }
+
+    /// Whether it stays when whoever asks lets go of it.
+    pub(super) fn is_held(&self) -> bool {
+        self.own.as_ref().is_none_or(|own| Arc::strong_count(own) > 1)
     }
 
     /// Writes changes as a directory. `tree` is what stands when they are applied. Gives the hard links, too, whose
@@ -46,7 +51,8 @@ impl Layer {
     }
 
     /// [`write`](Self::write) with files that all stand somewhere: those in the directories `own` are linked, as they
-    /// stand there with all that the changes say of them, and the others copied.
+    /// stand there with all that the changes say of them, and the others copied. The directories are to go away then:
+    /// as long as a file has both names, a command sees two links.
     pub(super) fn gather(
         state: &State,
         changes: &ChangeSet<Content>,

@@ -6,15 +6,16 @@
 //! settled   ▪▪▪▪▪▪▪ ▪ ▪▪▪▪   large layers, and what is below them
 //! ```
 //!
-//! Every lower directory costs each mount, and the kernel stacks only so many. Merging a level links its files anew
-//! and copies none, so that a thousand commands cost a thousand times one.
+//! Every lower directory costs each mount, and the kernel stacks only so many. Merging a level links its files anew,
+//! so that a thousand commands cost a thousand times one. Where somebody still holds the old directories, a layer that
+//! is being sealed above all, commands would see two links of each file: then they are copied if they are not large, and
+//! else are left for the next time.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use strata_layer::Content;
-use strata_tree::{ApplyError, Tree};
+use strata_tree::{ApplyError, Change, ChangeSet, Entry, Leaf, LeafKind, Tree};
 
 use super::layer::Layer;
 use crate::changes::{located, place};
@@ -26,6 +27,9 @@ const LEVEL: usize = 64;
 
 /// A layer with more entries is not merged: linking them again would cost more than the directory in the stack.
 const LARGE: usize = 1000;
+
+/// The most bytes that are copied at once.
+const MOST_COPIED: u64 = 64 << 20;
 
 /// Layers of a workspace's own. A clone shares their directories.
 #[derive(Clone, Debug)]
@@ -97,8 +101,12 @@ impl Stack {
             let mut above = level.below.clone();
             let mut layer = None;
             if !changes.is_empty() {
-                let own: HashSet<Arc<Path>> =
-                    level.layers.iter().map(|layer| Arc::clone(&layer.directory)).collect();
+                let mut own = HashSet::new();
+                if !level.layers.iter().any(Layer::is_held) {
+                    own.extend(level.layers.iter().map(|layer| Arc::clone(&layer.directory)));
+                } else if bytes(&changes) > MOST_COPIED {
+                    break;
+                }
                 let made = Layer::gather(state, &changes, &own, tree)?;
                 let changes = place(changes, |path, _| located(&made.directory, path));
                 above.apply(&changes).map_err(broken)?;
@@ -116,6 +124,17 @@ impl Stack {
         }
         Ok(merged)
     }
+}
+
+/// How many bytes the files have that are put.
+fn bytes(changes: &ChangeSet<Content>) -> u64 {
+    let size = |change: &Change<Content>| match change {
+        Change::Put {
+            entry: Entry::Leaf(Leaf { kind: LeafKind::File { size, .. }, .. }), ..
+        } => *size,
+        _ => 0,
+    };
+    changes.iter().map(size).sum()
 }
 
 fn broken(source: ApplyError) -> SnapshotError {
