@@ -4,6 +4,7 @@ mod blocks;
 mod compress;
 mod noise;
 mod tar;
+mod uniform;
 
 use std::io::{self, Write};
 use std::panic::resume_unwind;

@@ -12,6 +12,7 @@ use strata_oci::Compression;
 use super::EncodeError;
 use super::blocks::{Block, LENGTH};
 use super::noise::{self, Run};
+use super::uniform;
 
 // How much of the block before a deflate block may refer to: the whole window of the format.
 const DICTIONARY: usize = 32 << 10;
@@ -180,6 +181,9 @@ fn deflate(compressor: &mut Compress, dictionary: &[u8], block: &[u8]) -> io::Re
     for run in noise::runs(block) {
         match run {
             Run::Noise(range) => store(&block[range], &mut bytes),
+            Run::Plain(range) if uniform::is_uniform(&block[range.clone()]) => {
+                uniform::deflate(block[range.start], range.len(), &mut bytes);
+            }
             // All of what may be referred to, for a block in one piece.
             Run::Plain(range) if range.start == 0 => {
                 deflate_run(compressor, dictionary, &block[range], &mut bytes)?;

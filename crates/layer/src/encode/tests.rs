@@ -130,7 +130,13 @@ fn noise_is_stored_and_comes_back() {
         mixed.extend_from_slice(piece);
         mixed.extend_from_slice(&text[number * 700..][..number % 9 * 300]);
     }
-    for bytes in [&noise, &mixed] {
+    // As files are that have their bytes in pages.
+    let mut padded = Vec::new();
+    for (number, piece) in noise.chunks(4096).enumerate() {
+        padded.extend_from_slice(piece);
+        padded.resize(padded.len() + number % 10 * 512, 0);
+    }
+    for bytes in [&noise, &mixed, &padded] {
         let changes = || vec![inline("f", bytes)];
         let (packed, encoded) = blob(changes(), &options(Compression::Gzip, 1)).expect("encodes");
         assert!(packed.len() < bytes.len() + bytes.len() / 500 + 2048, "{}", packed.len());
