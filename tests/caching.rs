@@ -8,7 +8,6 @@ mod tokens;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use strata_testkit::TestEnvironment;
 use tempfile::TempDir;
 
@@ -34,8 +33,7 @@ fn build(environment: &TestEnvironment, state: &TempDir, more: &[&str]) -> Resul
     ensure!(ran.code == Some(0), "{words:?}: {}{}", ran.stdout, ran.stderr);
     let mut told = Told::default();
     let mut texts = BTreeMap::new();
-    for line in ran.stdout.lines() {
-        let event: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+    for event in ran.events()? {
         let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
         let step = || texts.get(&event["step"].as_u64()).cloned().context("a planned step");
         match event["event"].as_str() {

@@ -110,8 +110,7 @@ fn stage_on_the_builders_platform_is_built_once() -> Result<()> {
         environment.write("Dockerfile", dockerfile(argument))?;
         let build = ["build", BOTH, "--progress=json", "--no-cache", "--push", "--tag", &tag, "."];
         let ran = succeed(&environment, build)?;
-        let events: Vec<Value> =
-            ran.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let events = ran.events()?;
         let planned = events.iter().find(|event| event["event"] == "planned");
         let steps = planned.and_then(|event| event["steps"].as_array()).context("a plan")?;
         let is_run = |event: &&Value| {

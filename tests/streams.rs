@@ -100,8 +100,7 @@ fn layers_are_sent_while_the_next_command_runs() -> Result<()> {
         let tag = registry.reference("out:1");
         let ran = environment.run(["build", "--progress", "json", "--push", "--tag", &tag, "."])?;
         assert_eq!(ran.code == Some(0), ends_well, "{ran:#?}");
-        let events: Vec<Value> =
-            ran.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let events = ran.events()?;
         let place = |wanted: &dyn Fn(&Value) -> bool| events.iter().position(wanted);
         let sealed: Vec<&Value> =
             events.iter().filter(|event| event["event"] == "layer_sealed").collect();
@@ -138,8 +137,7 @@ fn large_layer_is_sent_while_it_is_written() -> Result<()> {
         let tag = registry.reference("out:1");
         let ran = environment.run(["build", "--progress", "json", "--push", "--tag", &tag, "."])?;
         assert_eq!(ran.code == Some(0), ends_well, "{ran:#?}");
-        let events: Vec<Value> =
-            ran.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let events = ran.events()?;
         let early = events.iter().position(|event| event["event"] == "layer_uploading");
         let early = early.context("something is sent before its end")?;
         let sealed = |event: &&Value| {
@@ -180,15 +178,13 @@ fn layer_is_sealed_while_the_next_command_runs() -> Result<()> {
         let environment = with_shell(Person::all()[0], &dockerfile)?;
         let build = || environment.run(["build", "--progress", "json", "."]);
         let events = |ran: &strata_testkit::Ran| -> Result<Vec<(String, u64)>> {
-            let lines = ran.stdout.lines().map(serde_json::from_str);
-            let lines: Vec<Value> = lines.collect::<Result<_, _>>()?;
             let name = |line: &Value| {
                 (
                     line["event"].as_str().unwrap_or_default().to_owned(),
                     line["step"].as_u64().unwrap_or(0),
                 )
             };
-            Ok(lines.iter().map(name).collect())
+            Ok(ran.events()?.iter().map(name).collect())
         };
         let ran = build()?;
         assert_eq!(ran.code == Some(0), ends_well, "{ran:#?}");

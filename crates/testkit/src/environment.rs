@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Holds directories of its own for everything the program reads and writes, and the program's path.
@@ -27,6 +28,14 @@ pub struct Ran {
     pub stdout: String,
     /// Its talk.
     pub stderr: String,
+}
+
+impl Ran {
+    /// What it told with `--progress json`, an object a line.
+    pub fn events(&self) -> Result<Vec<Value>> {
+        let event = |line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}"));
+        self.stdout.lines().map(event).collect()
+    }
 }
 
 impl TestEnvironment {
