@@ -60,7 +60,8 @@ def sources(context):
 
 
 def timed(words):
-    return f"begun=$(date +%s%N); {{ {words}; }} >/dev/null && echo took $(($(date +%s%N) - begun))"
+    # What was written before, the base above all, is not this command's to wait for.
+    return f"sync; begun=$(date +%s%N); {{ {words}; }} >/dev/null && echo took $(($(date +%s%N) - begun))"
 
 
 def took(output):

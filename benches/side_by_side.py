@@ -188,11 +188,14 @@ def grow_layers(context, registry, count):
     return f"FROM {registry}/layers:{count}\nRUN true > /made\n"
 
 
+# What it is, how its Dockerfile is written, sizes, and flags of strata.
 GROWTH = {
-    "stages": ("stages with a RUN each", grow_stages, (1, 10, 100)),
-    "steps": ("RUNs on a 600 MB root", grow_steps, (10, 100, 1000)),
-    "files": ("files copied onto a small base", grow_files, (1_000, 10_000, 100_000, 1_000_000)),
-    "layers": ("layers of the base below one RUN", grow_layers, (1, 30, 120)),
+    "stages": ("stages with a RUN each", grow_stages, (1, 10, 100), []),
+    "steps": ("RUNs on a 600 MB root", grow_steps, (10, 100, 1000), []),
+    # Outside of a mount namespace nothing is mounted.
+    "walked": ("RUNs on a 600 MB root that is walked", grow_steps, (10, 100, 200), ["--isolation=chroot-supervised"]),
+    "files": ("files copied onto a small base", grow_files, (1_000, 10_000, 100_000, 1_000_000), []),
+    "layers": ("layers of the base below one RUN", grow_layers, (1, 30, 120), []),
 }
 
 
@@ -214,7 +217,8 @@ def grow(chosen, registry, strata):
     """Builds every growing row with strata, and prints what one more costs between two sizes."""
     figures = {}
     for key in chosen.grow or GROWTH:
-        title, write, counts = GROWTH[key]
+        title, write, counts, flags = GROWTH[key]
+        builder = Strata(strata.program, flags)
         print(f"\n{title}")
         rows = figures[key] = {}
         for count in counts:
@@ -225,7 +229,7 @@ def grow(chosen, registry, strata):
             context = pathlib.Path(tempfile.mkdtemp(prefix="context-", dir=chosen.work))
             (context / "Dockerfile").write_text(write(context, registry.host, count))
             tag = f"{registry.host}/grow-{key}:{count}"
-            rows[count] = builds(chosen, strata, context, tag, f"grow-{key}", chosen.runs)
+            rows[count] = builds(chosen, builder, context, tag, f"grow-{key}", chosen.runs)
             put_away(chosen.work, context)
             median = medians(rows[count])
             line = f"  {count:9,} wall {median['wall']:8.2f} s   cpu {median['cpu']:8.2f} s   memory {median['memory'] / 1e6:7.1f} MB"
@@ -244,11 +248,13 @@ def grow(chosen, registry, strata):
 class Strata:
     name = "strata"
 
-    def __init__(self, program):
+    def __init__(self, program, flags=()):
         self.program = program
+        self.flags = flags
 
     def commands(self, state, context, tag):
-        return [[self.program, "build", "--state-dir", f"{state}/strata", "--progress", "plain", "--push", "-t", tag, str(context)]]
+        build = [self.program, "build", *self.flags, "--state-dir", f"{state}/strata", "--progress", "plain"]
+        return [[*build, "--push", "-t", tag, str(context)]]
 
 
 class Buildah:
