@@ -163,20 +163,26 @@ fn write_first(
 }
 
 fn work(level: u32, queue: &Mutex<Receiver<Job>>) {
-    let mut compressor = Compress::new(flate2::Compression::new(level), false);
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { block, before, done }) = job else { return };
         let dictionary = before
             .as_deref()
             .map_or(&[][..], |before| &before[before.len().saturating_sub(DICTIONARY)..]);
-        let deflated = deflate(&mut compressor, dictionary, &block);
+        let deflated = deflate(level, dictionary, &block);
         // Nobody waits any more when writing has failed.
         drop(done.send(deflated));
     }
 }
 
-fn deflate(compressor: &mut Compress, dictionary: &[u8], block: &[u8]) -> io::Result<Deflated> {
+/// What comes out depends on nothing but these. A compressor that is reset still holds what it had before, and zlib-rs
+/// looks past the end of its input for matches: each block gets one of its own, which costs little if any is needed.
+fn deflate(level: u32, dictionary: &[u8], block: &[u8]) -> io::Result<Deflated> {
+    let mut compressor = None;
+    let mut deflate_run = |dictionary: &[u8], run: &[u8], bytes: &mut Vec<u8>| {
+        let new = || Compress::new(flate2::Compression::new(level), false);
+        deflate_run(compressor.get_or_insert_with(new), dictionary, run, bytes)
+    };
     let mut bytes = Vec::with_capacity(LENGTH / 2);
     for run in noise::runs(block) {
         match run {
@@ -186,13 +192,13 @@ fn deflate(compressor: &mut Compress, dictionary: &[u8], block: &[u8]) -> io::Re
             }
             // All of what may be referred to, for a block in one piece.
             Run::Plain(range) if range.start == 0 => {
-                deflate_run(compressor, dictionary, &block[range], &mut bytes)?;
+                deflate_run(dictionary, &block[range], &mut bytes)?;
             }
             Run::Plain(range) => {
                 // Taking up a dictionary costs as much as deflating it: a short run must not pay for a long one.
                 let reach = range.start.min(DICTIONARY).min(2 * range.len());
                 let dictionary = &block[range.start - reach..range.start];
-                deflate_run(compressor, dictionary, &block[range], &mut bytes)?;
+                deflate_run(dictionary, &block[range], &mut bytes)?;
             }
         }
     }

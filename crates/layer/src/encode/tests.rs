@@ -113,6 +113,38 @@ fn the_same_bytes_for_any_number_of_threads() {
     }
 }
 
+/// Words of a small vocabulary: whatever follows the end of a block, something like it was there before.
+fn words(length: usize) -> Vec<u8> {
+    let vocabulary = noise(4096);
+    let mut state = 1_u32;
+    let mut bytes = Vec::with_capacity(length + 64);
+    while bytes.len() < length {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let at = 16 * usize::from(state.to_be_bytes()[0]);
+        let end = at + 4 + usize::from(state.to_be_bytes()[1] % 12);
+        bytes.extend_from_slice(&vocabulary[at..end]);
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// zlib-rs looks past the end of what it was given, and finds there what the compressor had before.
+#[test]
+fn a_block_does_not_depend_on_what_its_compressor_had_before() {
+    let bytes = words(12 << 20);
+    for level in [1, 3, 6] {
+        let packed = |bytes: &[u8], threads| {
+            let options =
+                EncodeOptions { level: Some(level), ..options(Compression::Gzip, threads) };
+            blob(vec![inline("f", bytes)], &options).expect("encodes").0
+        };
+        let first = packed(&bytes, 1);
+        for threads in [2, 3, 8] {
+            assert!(first == packed(&bytes, threads), "level {level}, {threads} threads");
+        }
+    }
+}
+
 /// Noise: the same on every machine.
 fn noise(length: usize) -> Vec<u8> {
     let digests = (0_u64..).map(|number| strata_oci::Digest::of(&number.to_le_bytes()));
