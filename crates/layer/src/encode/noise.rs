@@ -53,12 +53,14 @@ pub(super) fn runs(block: &[u8]) -> Vec<Run> {
 }
 
 fn is_noise(unit: &[u8]) -> bool {
-    repeats(&unit[..GLANCE]) < REPEATS_AT_A_GLANCE && repeats(unit) < REPEATS
+    let mut counts = [0; 256];
+    let (glance, rest) = unit.split_at(GLANCE);
+    let repeated = repeats(&mut counts, glance);
+    repeated < REPEATS_AT_A_GLANCE && repeated + repeats(&mut counts, rest) < REPEATS
 }
 
-/// The sum of the squares of how often each value occurs.
-fn repeats(bytes: &[u8]) -> u32 {
-    let mut counts = [0_u16; 256];
+/// What these bytes add to the sum of the squares of how often each value occurs.
+fn repeats(counts: &mut [u16; 256], bytes: &[u8]) -> u32 {
     let mut sum = 0;
     for &byte in bytes {
         let count = &mut counts[usize::from(byte)];
