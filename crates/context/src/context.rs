@@ -14,6 +14,9 @@ use crate::error::ContextError;
 use crate::filter::Filter;
 use crate::scan;
 
+/// How much of a file is read at once.
+const LONGEST_PIECE: u64 = 128 << 10;
+
 /// A directory that a build reads from. Cheap to share between threads; every method takes `&self`.
 #[derive(Debug)]
 pub struct Context {
@@ -78,7 +81,10 @@ impl Context {
         let mut file = self.open_file(path)?;
         let mut hasher = Sha256::new();
         let mut size = 0;
-        let mut buffer = vec![0; 128 * 1024];
+        // Most files are short, and clearing what they do not fill costs as much as hashing them.
+        let length = file.metadata().map_or(LONGEST_PIECE, |file| file.len() + 1);
+        let length = usize::try_from(length.min(LONGEST_PIECE)).expect("128 KiB");
+        let mut buffer = vec![0; length];
         loop {
             match file.read(&mut buffer) {
                 Ok(0) => return Ok(FileDigest { sha256: hasher.finalize().into(), size }),
