@@ -189,6 +189,16 @@ fn dependencies_have_licences_that_may_be_linked() {
     assert!(refused.is_empty(), "licences to look at:\n{}", refused.join("\n"));
 }
 
+/// Without it the checksum alone takes a quarter of the time that inflating does.
+#[test]
+fn zlib_asks_what_the_processor_can() {
+    let metadata = metadata();
+    let nodes = metadata["resolve"]["nodes"].as_array().expect("nodes");
+    let zlib = nodes.iter().find(|node| text(node, "id").contains("zlib-rs@"));
+    let features = zlib.and_then(|node| node["features"].as_array()).expect("zlib-rs");
+    assert!(features.iter().any(|feature| feature == "std"), "{features:?}");
+}
+
 // `A OR B` needs one, `A AND B` needs both. No crate nests deeper than one pair of parentheses.
 fn is_allowed(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ");
