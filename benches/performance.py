@@ -222,9 +222,10 @@ def page(limits, floor, figures, growth, runs):
         "A row's floor is the sum of what cannot be left out, each at its limit and one after the other: the base (fetched,",
         "verified, inflated and, for a RUN, on disk), the commands alone, the context read, the layer hashed, deflated on all",
         "cores and sent. Building several things at once, or storing what cannot be deflated, goes below it.",
-        f"Each build begins without local state and ends with a push; medians of {runs}.",
+        f"Each build begins without local state and ends with a push; medians of {runs}. A peer's figures are divided by strata's;",
+        "*beyond* is the wall time without that of the commands alone.",
         "",
-        "| row | floor | strata | strata/floor | strata's peak |" + "".join(f" {peer}/strata: wall, processor, memory |" for peer in peers),
+        "| row | floor | strata | strata/floor | strata's peak |" + "".join(f" {peer}/strata: wall, beyond, processor, memory |" for peer in peers),
         "|---|---|---|---|---|" + "---|" * len(peers),
     ]
     for key, by_builder in figures.items():
@@ -234,13 +235,18 @@ def page(limits, floor, figures, growth, runs):
         line = f"| {rows.CASES[key][0]} | {least:.1f} s ({parts}) | {ours['wall']:.1f} s | {ours['wall'] / least:.2f} | {ours['memory'] / MB:.0f} MB |"
         for name in peers:
             peer = rows.medians(by_builder[name])
-            line += " " + ", ".join(f"{peer[what] / max(ours[what], 1e-9):.1f}" for what in ("wall", "cpu", "memory")) + " |"
+            wall, cpu, memory = (f"{peer[what] / max(ours[what], 1e-9):.1f}" for what in ("wall", "cpu", "memory"))
+            commands = floor[key].get("commands", 0)
+            beyond = (peer["wall"] - commands) / max(ours["wall"] - commands, 1e-9)
+            line += f" {wall}, {beyond:.1f}, {cpu}, {memory} |"
         out.append(line)
     out += [
         "",
         "## What grows",
         "",
         "Processor time of whole builds with strata; *one more* is the difference to the size before, for each of what was added.",
+        "The root that is walked is that of `--isolation=chroot-supervised`, which has no overlays. Memory grows with the number",
+        "of files, since a layer is known by all its entries before its first byte is written, and not with their size.",
         "",
         "| row | how many | wall | processor | one more | peak |",
         "|---|---|---|---|---|---|",
@@ -263,6 +269,7 @@ def main():
     options.add_argument("--strata", required=True, help="the program to measure (a release build)")
     options.add_argument("--peer", default="buildah", help="the peer's program")
     options.add_argument("--buildkit", action="store_true", help="the BuildKit of Docker's daemon as another peer")
+    options.add_argument("--kaniko", help="the executor of kaniko as another peer")
     options.add_argument("--runs", type=int, default=1, help="builds of each builder per row")
     options.add_argument("--case", action="append", choices=rows.CASES, help="only these rows (may repeat)")
     options.add_argument("--grow", action="append", choices=rows.GROWTH, help="only these growing rows (may repeat)")
@@ -275,6 +282,7 @@ def main():
     registry = rows.Registry(chosen.work)
     builders = [rows.Strata(os.path.abspath(chosen.strata)), rows.Buildah(chosen.peer)]
     builders += [rows.BuildKit()] if chosen.buildkit else []
+    builders += [rows.Kaniko(os.path.abspath(chosen.kaniko))] if chosen.kaniko else []
     try:
         rows.push_bases(chosen.work, registry.host)
         limits = Limits.measure(chosen.work, registry.host)
