@@ -14,7 +14,9 @@ use crate::error::ContextError;
 use crate::filter::Filter;
 use crate::scan;
 
-/// How much of a file is read at once.
+/// How much of a file is read at once: of a short one no more than it has, and not too little of one that says it is
+/// empty, as some file systems do of files that are not.
+const SHORTEST_PIECE: u64 = 4 << 10;
 const LONGEST_PIECE: u64 = 128 << 10;
 
 /// A directory that a build reads from. Cheap to share between threads; every method takes `&self`.
@@ -81,9 +83,10 @@ impl Context {
         let mut file = self.open_file(path)?;
         let mut hasher = Sha256::new();
         let mut size = 0;
-        // Most files are short, and clearing what they do not fill costs as much as hashing them.
-        let length = file.metadata().map_or(LONGEST_PIECE, |file| file.len() + 1);
-        let length = usize::try_from(length.min(LONGEST_PIECE)).expect("128 KiB");
+        // Most files are short, and to clear what they do not fill takes time too.
+        let length = file.metadata().map_or(LONGEST_PIECE, |file| file.len());
+        let length = length.clamp(SHORTEST_PIECE, LONGEST_PIECE);
+        let length = usize::try_from(length).expect("128 KiB at the most");
         let mut buffer = vec![0; length];
         loop {
             match file.read(&mut buffer) {
