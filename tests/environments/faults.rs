@@ -1,11 +1,18 @@
 //! What goes wrong, or is made to, while commands run: an error that says so, the container as it was, and a next
 //! build that works.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
+use super::profile::Profile;
 use super::runc::{Container, Net};
+use super::table::Environment;
 use super::{NEEDS, fill, named, text};
-use crate::requirement::require;
+use crate::requirement::{Need, output, require};
 
 /// One environment for each way that a container can have.
 const PLACES: [&str; 5] =
@@ -132,6 +139,72 @@ fn a_build_that_was_killed_does_not_disturb_the_next() -> Result<()> {
         assert_ne!(codes.first(), Some(&"0"), "{place}: {said}");
         assert_eq!(*last, "0", "{place}: {said}");
         assert_eq!(container.written()?, before, "{place}: {said}");
+    }
+    Ok(())
+}
+
+/// Compiles what races its arguments, and the program that it would like to execute.
+fn racers(directory: &Path) -> Result<[Vec<u8>; 2]> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/environments/race.c");
+    let compiled = |flag: &str| {
+        let path = directory.join("racer");
+        let flags = ["-O1", "-static", "-pthread", flag, "-o"];
+        output(Command::new("cc").args(flags).arg(&path).arg(&source));
+        fs::read(path)
+    };
+    Ok([compiled("-DOF_THE_IMAGE")?, compiled("-DOF_THE_CONTAINER")?])
+}
+
+/// All that a call could change of a file.
+fn state(path: &Path) -> Result<(Vec<u8>, [i64; 3], [i64; 2])> {
+    let metadata = path.metadata()?;
+    let [uid, gid, mode] = [metadata.uid(), metadata.gid(), metadata.mode()].map(i64::from);
+    let changed = [metadata.ctime(), metadata.ctime_nsec()];
+    Ok((fs::read(path)?, [uid, gid, mode], changed))
+}
+
+/// Where the arguments of calls are looked at before they are done, by every means of isolation.
+#[test]
+fn a_command_that_races_its_arguments_reaches_nothing_of_the_container() -> Result<()> {
+    if !require(NEEDS) || !require(&[Need::Program("cc")]) {
+        return Ok(());
+    }
+    let without_landlock =
+        Environment { profile: Profile::DockerWithoutLandlock, ..named("restricted") };
+    let places: [(Environment, &[&str]); 5] = [
+        (named("docker"), &["chroot-supervised", "translated"]),
+        (named("own-users-unmasked"), &["userns-range", "own-range", "userns-single"]),
+        (named("own-users-sys-admin-no-userns"), &["own-mounts"]),
+        (named("restricted-any-user"), &["translated"]),
+        (without_landlock, &["translated"]),
+    ];
+    let directory = tempfile::tempdir()?;
+    let [of_the_image, of_the_container] = racers(directory.path())?;
+    let dockerfile = dockerfile("COPY racer /program\nRUN [\"/program\"]\n");
+    for (environment, rungs) in places {
+        let container = Container::new(environment, Net::Own)?;
+        fill(&container, &dockerfile)?;
+        container.write("racer", &of_the_image)?;
+        container.write("program", &of_the_container)?;
+        container.write("next", self::dockerfile(SOUND))?;
+        container.give_away()?;
+        let written = container.written()?;
+        let context = container.volume().join("context");
+        let states = || ["token", "passwd", "program"].map(|name| state(&context.join(name)).ok());
+        let before = states();
+        for rung in rungs {
+            let script = format!(
+                "strata build --isolation={rung} --progress=plain /volume/context; echo $?; \
+                 strata build --isolation={rung} --file=/volume/context/next /volume/context; echo $?"
+            );
+            let output = container.run(&["/bin/sh", "-c", &script])?;
+            let (said, printed) = (text(&output.stderr), text(&output.stdout));
+            let at = format!("{}: {rung}: {said}\n{printed}", environment.name);
+            assert!(!said.contains("leaked"), "{at}");
+            assert_eq!(printed, "0\n0\n", "{at}");
+            assert_eq!(states(), before, "{at}");
+            assert_eq!(container.written()?, written, "{at}");
+        }
     }
     Ok(())
 }

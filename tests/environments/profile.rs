@@ -63,6 +63,8 @@ pub(super) enum Profile {
     Docker,
     /// The same without `ptrace`, as it was for kernels before 4.8.
     DockerWithoutPtrace,
+    /// The same without Landlock, as it was for kernels before 5.13.
+    DockerWithoutLandlock,
     /// Docker's for a container with `CAP_SYS_ADMIN`.
     DockerSysAdmin,
     /// The same on a host that allows no user namespaces.
@@ -78,8 +80,12 @@ impl Profile {
     pub(super) fn to_json(self) -> Value {
         match self {
             Self::Unconfined => Value::Null,
-            Self::Docker | Self::DockerWithoutPtrace => {
-                let mut rules = common(if self == Self::Docker { None } else { Some("ptrace") });
+            Self::Docker | Self::DockerWithoutPtrace | Self::DockerWithoutLandlock => {
+                let mut rules = common(match self {
+                    Self::DockerWithoutPtrace => Some("ptrace"),
+                    Self::DockerWithoutLandlock => Some("landlock_create_ruleset"),
+                    _ => None,
+                });
                 // No namespaces, by either call.
                 rules.push(allowed_with(&["clone"], &without_flags(NEW_NAMESPACES)));
                 rules.push(refused(&["clone3"], 38));

@@ -186,6 +186,7 @@ const LADDER: [Rung; 6] = [
             "secrets in memory: they lie in the state directory while their step runs",
             "a host name of its own, ports below 1024, and sockets with long paths",
             "protecting other processes of this user from a command, where the kernel has no Landlock of version 6",
+            "keeping a command from sockets of this container whose paths it knows",
         ],
         probe: attempt_translated,
     },

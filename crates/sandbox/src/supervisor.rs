@@ -10,11 +10,12 @@
 //! the command's root, where procfs is, and reads arguments from the caller's memory. Most calls turn
 //! out to be none of its business: then the kernel does them.
 //!
-//! This is fidelity and no security boundary: a caller can change what an argument points to while
-//! it is looked at, and gains nothing but what it could have asked for at once. What the supervisor
+//! A caller can change what an argument points to while it is looked at, and gains nothing but what it
+//! could have asked for at once: what the kernel does, it does in the command's root. What the supervisor
 //! opens itself it opens by names that it has copied, below descriptors that cannot lead out: of
 //! procfs only the command's own processes and what is the same for everybody, of `/dev` only
-//! harmless devices and the terminals that the command has made.
+//! harmless devices and the terminals that the command has made. Where the kernel does not know the
+//! command's root, what such changes lead to is [refused](Served::confine).
 //!
 //! Calls of other architectures (32-bit programs, x32) are not passed on: they get the kernel's own
 //! answers, and with them no more than any process in this root could have.
@@ -37,7 +38,7 @@ mod serve;
 pub(crate) mod translate;
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::io::Errno;
@@ -94,6 +95,12 @@ struct Waiting {
 /// this process changes.
 pub(crate) fn procfs() -> Result<OwnedFd, Errno> {
     open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// The kernel's own link to a file that is open here, below procfs: what no call can do by descriptor,
+/// it can do by this path, to exactly that file.
+fn link_to(found: &impl AsFd) -> String {
+    format!("self/fd/{}", found.as_fd().as_raw_fd())
 }
 
 impl Supervisor {
@@ -197,8 +204,7 @@ impl Supervisor {
         let listener = self.listener.try_clone()?;
         let wait = move || {
             let opened = procfs().and_then(|procfs| {
-                let number = std::os::fd::AsRawFd::as_raw_fd(&waiting.fifo);
-                openat(&procfs, format!("self/fd/{number}"), waiting.flags, Mode::empty())
+                openat(&procfs, link_to(&waiting.fifo), waiting.flags, Mode::empty())
             });
             let done = match opened {
                 Ok(end) => listener.reply_descriptor(id, end.as_fd(), waiting.close_on_exec),

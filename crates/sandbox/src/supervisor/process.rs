@@ -62,21 +62,14 @@ impl Process {
         below(&self.directory, path, flags)
     }
 
-    /// Follows a link, and opens what is below the place that it leads to, but not above.
-    pub(super) fn open_beyond(
-        &self,
-        link: &[u8],
-        path: &[u8],
-        flags: OFlags,
-    ) -> Result<OwnedFd, Errno> {
-        let location = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let place = openat(&self.directory, link, location, Mode::empty())?;
-        below(&place, path, flags)
+    /// What a link leads to, as a location.
+    pub(super) fn follow(&self, link: &[u8]) -> Result<OwnedFd, Errno> {
+        openat(&self.directory, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
     }
 }
 
 /// Opens without leaving a directory. Links that lead out of it, absolute ones too, are not followed.
-fn below(directory: &impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn below(directory: &impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { b".".as_slice() } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     match openat2(directory, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {

@@ -1,7 +1,7 @@
 //! Answers about places that a root without mounts lacks.
 
 use std::collections::HashSet;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
     Access, AtFlags, Mode, OFlags, ResolveFlags, accessat, fcntl_setfl, open, openat, openat2,
@@ -12,13 +12,13 @@ use strata_sys::Dir;
 use strata_sys::record::{Stat, Statx};
 use strata_sys::seccomp::CloseOnExec;
 
-use super::Answer;
 use super::alias::Aliases;
 use super::call::{AT_EMPTY_PATH, AT_FDCWD, Ask, PathCall};
 use super::caller::Caller;
 use super::listing::Listing;
 use super::place::{self, Place, Whose};
-use super::process::{Process, split};
+use super::process::{Process, below, split};
+use super::{Answer, link_to};
 
 /// What is served, and what was found out about it.
 #[derive(Debug)]
@@ -44,14 +44,16 @@ enum Devices {
     Served,
 }
 
+/// How procfs shows memory that is open as a file. What else has no path does not begin with a slash.
+const WITHOUT_PATH: [&[u8]; 2] = [b"/memfd:", b"/anon_hugepage"];
+
 /// An entry as a location, itself if it is a link.
 const LOCATION: OFlags = OFlags::PATH;
 
 impl Served {
     pub(super) fn new(root: &Dir) -> Result<Self, Errno> {
         let procfs = super::procfs()?;
-        let link = format!("self/fd/{}", root.as_fd().as_raw_fd());
-        let mut prefix = readlinkat(&procfs, link, Vec::new())?.into_bytes();
+        let mut prefix = readlinkat(&procfs, link_to(root), Vec::new())?.into_bytes();
         if prefix == b"/" {
             prefix.clear();
         }
@@ -281,8 +283,18 @@ impl Served {
                 let split = split(&rest);
                 caller.act(|| match (split.leads_out, split.beyond) {
                     (false, _) => process.open(split.here, flags),
-                    (true, b"") => openat(&process.directory, split.here, flags, Mode::empty()),
-                    (true, beyond) => process.open_beyond(split.here, beyond, flags),
+                    (true, b"") if flags.contains(OFlags::NOFOLLOW) => {
+                        openat(&process.directory, split.here, flags, Mode::empty())
+                    }
+                    (true, beyond) => {
+                        let place = process.follow(split.here)?;
+                        self.confine(&place)?;
+                        match beyond {
+                            b"" if flags.contains(OFlags::PATH) => Ok(place),
+                            b"" => openat(&self.procfs, link_to(&place), flags, Mode::empty()),
+                            beyond => below(&place, beyond, flags),
+                        }
+                    }
                 })
             }
             Place::Device { name } => device(format!("/dev/{name}")),
@@ -291,6 +303,33 @@ impl Served {
                 device(format!("/dev/pts/{number}"))
             }
             Place::Hidden | Place::Terminal { .. } => Err(Errno::NOENT),
+        }
+    }
+
+    /// Refuses what a descriptor of a command leads to, unless it is in the root, or served, or has no path.
+    ///
+    /// Commands whose root the kernel does not know can have others: a path that the kernel reads from their memory
+    /// can become another one until it does. Such descriptors only name a place, and nothing may come of that.
+    pub(super) fn confine(&self, found: &OwnedFd) -> Result<(), Errno> {
+        let path = readlinkat(&self.procfs, link_to(found), Vec::new())?;
+        if self.may_have(path.as_bytes()) { Ok(()) } else { Err(Errno::ACCESS) }
+    }
+
+    fn may_have(&self, path: &[u8]) -> bool {
+        if !path.starts_with(b"/") || WITHOUT_PATH.iter().any(|start| path.starts_with(start)) {
+            return true;
+        }
+        let below = path.strip_prefix(self.prefix.as_slice());
+        if below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")) {
+            return true;
+        }
+        match place::find(path, true) {
+            Some(Place::Process { whose: Whose::Number(number), .. }) => {
+                Process::of_command(&self.procfs, number).is_ok()
+            }
+            Some(Place::Terminal { number }) => self.terminals.contains(&number),
+            Some(Place::Process { .. } | Place::Hidden) | None => false,
+            Some(_) => true,
         }
     }
 
@@ -357,4 +396,37 @@ fn open_how(caller: &mut Caller<'_>, address: u64, size: u64) -> Result<i32, Err
         return Err(Errno::FAULT);
     }
     i32::try_from(u64::from_ne_bytes(flags)).map_err(|_| Errno::INVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_descriptors_may_lead_to_is_decided_by_path() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = Dir::open(directory.path()).expect("it is there");
+        let served = Served::new(&root).expect("there is a procfs");
+        let root = String::from_utf8_lossy(served.prefix()).into_owned();
+        let cases = [
+            (root.clone(), true),
+            (format!("{root}/etc/passwd"), true),
+            (format!("{root}/gone (deleted)"), true),
+            (format!("{root}ed/file"), false),
+            ("/".to_owned(), false),
+            ("/etc/passwd".to_owned(), false),
+            ("pipe:[17]".to_owned(), true),
+            ("/memfd:name (deleted)".to_owned(), true),
+            ("/proc".to_owned(), true),
+            ("/proc/cpuinfo".to_owned(), true),
+            ("/proc/kcore".to_owned(), false),
+            ("/proc/1/environ".to_owned(), false),
+            ("/dev/null".to_owned(), true),
+            ("/dev/sda".to_owned(), false),
+            ("/dev/pts/7".to_owned(), false),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(served.may_have(path.as_bytes()), expected, "{path}");
+        }
+    }
 }

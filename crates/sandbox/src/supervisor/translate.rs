@@ -34,20 +34,20 @@ mod rewrite;
 mod status;
 mod tracer;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, getegid, geteuid};
 use strata_sys::seccomp::Notification;
 use strata_sys::{Dir, Metadata, Root};
 
-use super::Answer;
 use super::call::{Ask, Call, Create, PathCall};
 use super::caller::Caller;
 use super::credentials::Credentials;
 use super::disguise::Disguise;
 use super::journal::Journal;
 use super::serve::Served;
+use super::{Answer, link_to};
 use crate::ownership::{Entry, Ownership, Seeming};
 use call::Operation;
 pub(crate) use filter::filter;
@@ -161,13 +161,6 @@ impl Translated {
     fn credentials(&mut self, thread: Pid) -> Result<&mut Credentials, Errno> {
         self.disguise.credentials(thread)
     }
-}
-
-/// The kernel's own link to a file that is open here, below procfs: what no call can do by descriptor,
-/// it can do by this path, to exactly that file.
-fn link_to(found: &impl AsFd) -> String {
-    use std::os::fd::AsRawFd;
-    format!("self/fd/{}", found.as_fd().as_raw_fd())
 }
 
 /// A mode in which this user, who owns all files, can do with a file what root can. What is set for

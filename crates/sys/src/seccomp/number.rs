@@ -24,6 +24,9 @@ pub const ARCHITECTURE: u32 = 0xc000_00b7;
 pub const FOREIGN_FROM: Option<u32> =
     if cfg!(target_arch = "x86_64") { Some(0x4000_0000) } else { None };
 
+/// From where on nothing is known about numbers, on any architecture: calls of Linux 6.15 and later.
+pub const UNKNOWN_FROM: u32 = 467;
+
 /// A number that no call has.
 pub const ABSENT: u32 = u32::MAX;
 

@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
-use strata_sys::{Kind, Root};
+use rustix::process::Pid;
+use strata_sys::{Identity, Kind, Root};
 
 use super::elf::Elf;
-use super::place::Way;
+use super::place::{Way, number};
 use super::{Translated, link_to};
 use crate::supervisor::call::{AT_FDCWD, At};
 use crate::supervisor::caller::Caller;
@@ -28,6 +29,8 @@ const SET_GROUP: u32 = 0o2000;
 pub(super) struct Executable {
     /// The path by which the kernel finds what it executes; `None` if that is the one it was given.
     pub(super) host: Option<Vec<u8>>,
+    /// What the kernel then executes: the program, or its interpreter.
+    pub(super) executed: Identity,
     /// Arguments before the second one of the call, if they are not only the first one of the call.
     pub(super) arguments: Vec<Vec<u8>>,
     /// What was asked for.
@@ -108,6 +111,7 @@ impl Translated {
         let path = self.image_path(&location)?;
         let mut host = path.is_some().then(|| self.host_path(&location)).transpose()?;
         let path = path.unwrap_or_else(|| name.clone());
+        let mut executed = Root::metadata_of(location.as_fd())?.identity();
         let loaded = match elf.interpreter.clone() {
             Some(interpreter) => {
                 let target = self.target_of(caller.thread, AT_FDCWD, &interpreter, Way::FOLLOW)?;
@@ -119,11 +123,22 @@ impl Translated {
                     return Err(Errno::LIBBAD);
                 }
                 host = Some(self.host_path(&interpreter.location)?);
+                executed = Root::metadata_of(interpreter.location.as_fd())?.identity();
                 Some(Loaded { file, elf, interpreter_entry: read.entry })
             }
             None => None,
         };
-        Ok(Executable { host, arguments, name, path, loaded, set_ids })
+        Ok(Executable { host, executed, arguments, name, path, loaded, set_ids })
+    }
+
+    /// Refuses what a process has executed, unless it is what it was to execute: the path that the kernel was given
+    /// lay in memory where another thread can write.
+    pub(super) fn check_executed(&self, thread: Pid, expected: Identity) -> Result<(), Errno> {
+        let link = format!("{}/exe", number(thread));
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let found = openat(&self.procfs, link, flags, Mode::empty())?;
+        let found = Root::metadata_of(found.as_fd())?.identity();
+        if found == expected { Ok(()) } else { Err(Errno::ACCESS) }
     }
 
     fn program(&self, location: OwnedFd) -> Result<Found, Errno> {

@@ -137,7 +137,8 @@ const NEW_NAMESPACES: u32 = 0x7e02_0080;
 
 /// The filter for a command whose paths are translated.
 ///
-/// Other architectures' calls, whose numbers mean something else, are as if the kernel did not have them.
+/// Other architectures' calls, whose numbers mean something else, are as if the kernel did not have them, and so are
+/// calls newer than this list: some of them take paths.
 pub(crate) fn filter() -> Vec<Instruction> {
     let missing = Action::Refuse(Errno::NOSYS).instruction();
     let mut program = vec![
@@ -145,10 +146,9 @@ pub(crate) fn filter() -> Vec<Instruction> {
         Instruction::skip_if(number::ARCHITECTURE, 1),
         missing,
         Load::Number.instruction(),
+        Instruction::skip_unless_at_least(number::UNKNOWN_FROM, 1),
+        missing,
     ];
-    if let Some(other) = number::FOREIGN_FROM {
-        program.extend([Instruction::skip_unless_at_least(other, 1), missing]);
-    }
     for (call, argument) in OPENING.into_iter().filter(|(call, _)| *call != number::ABSENT) {
         program.extend([
             Instruction::skip_unless(call, 4),

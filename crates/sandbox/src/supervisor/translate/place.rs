@@ -209,10 +209,14 @@ impl Translated {
         let flags = OFlags::PATH | OFlags::CLOEXEC | link;
         match target {
             Target::Served(place) => self.served.obtain(caller, &place, flags),
-            Target::Descriptor(link) => match openat(&self.procfs, link, flags, Mode::empty()) {
-                Err(Errno::NOENT) => Err(Errno::BADF),
-                other => other,
-            },
+            Target::Descriptor(link) => {
+                let found = match openat(&self.procfs, link, flags, Mode::empty()) {
+                    Err(Errno::NOENT) => return Err(Errno::BADF),
+                    other => other?,
+                };
+                self.served.confine(&found)?;
+                Ok(found)
+            }
             Target::Image(path) => match self.open_in_root(&path, flags, Mode::empty()) {
                 Err(Errno::NOENT) if !way.link => match self.beyond_link(caller.thread, &path)? {
                     Some(target) => self.locate_target(caller, target, way),

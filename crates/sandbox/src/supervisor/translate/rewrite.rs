@@ -26,7 +26,7 @@ pub(super) enum Rewritten {
     /// These bytes are what an argument points to, with their length as another one.
     Pointed { argument: usize, bytes: Vec<u8>, length: Option<usize> },
     /// Another program.
-    Executed(Executable),
+    Executed(Box<Executable>),
 }
 
 impl Translated {
@@ -40,10 +40,10 @@ impl Translated {
         let here = At { dir: AT_FDCWD, path: one };
         let there = At { dir: int(one), path: two };
         match u32::try_from(registers.call()).map_err(|_| Errno::NOSYS)? {
-            number::EXECVE => self.executable(caller, here, Way::FOLLOW).map(Rewritten::Executed),
+            number::EXECVE => self.executable(caller, here, Way::FOLLOW).map(executed),
             number::EXECVEAT => {
                 let way = Way::of_flags(int(five));
-                self.executable(caller, there, way).map(Rewritten::Executed)
+                self.executable(caller, there, way).map(executed)
             }
             number::CHDIR => self.directory(caller, here),
             number::OPEN => self.location(caller, here, word(two), 0),
@@ -143,6 +143,10 @@ impl Translated {
         }
         Ok(Rewritten::Pointed { argument: 1, length: Some(2), bytes })
     }
+}
+
+fn executed(executable: Executable) -> Rewritten {
+    Rewritten::Executed(Box::new(executable))
 }
 
 fn pointed(path: Vec<u8>, argument: usize) -> Rewritten {

@@ -35,7 +35,7 @@ pub(crate) struct Tracer {
 #[derive(Debug)]
 struct UnderWay {
     before: Registers,
-    executable: Option<Executable>,
+    executable: Option<Box<Executable>>,
 }
 
 impl Tracer {
@@ -193,6 +193,7 @@ impl Tracer {
         let Some(translated) = supervisor.translated() else {
             return ptrace::resume(thread, Resume::Freely, 0);
         };
+        translated.check_executed(thread, executable.executed)?;
         if let Some(former) = Pid::from_raw(former) {
             translated.programs.forget(former);
         }
