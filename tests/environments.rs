@@ -18,6 +18,7 @@ use strata_testkit::TestEnvironment;
 
 use crate::person::STRATA;
 use crate::requirement::{NOTHING, Need, busybox, require};
+use profile::Profile;
 use runc::{Container, Net, VOLUME};
 use table::{ENVIRONMENTS, Environment};
 
@@ -282,7 +283,17 @@ fn run_where_nothing_is_allowed_is_one_clear_error() -> Result<()> {
     if !require(NEEDS) {
         return Ok(());
     }
-    for environment in ENVIRONMENTS.into_iter().filter(|one| one.rungs.is_empty()) {
+    let ptrace = "allow `ptrace` of own processes";
+    let notification = "allow `seccomp` to install a listener";
+    let without_notification = |name| {
+        let environment = Environment { profile: Profile::DockerWithout("seccomp"), ..named(name) };
+        (environment, notification)
+    };
+    let without_ptrace = ENVIRONMENTS.into_iter().filter(|one| one.rungs.is_empty());
+    let places = without_ptrace
+        .map(|environment| (environment, ptrace))
+        .chain(["docker", "restricted"].map(without_notification));
+    for (environment, remedy) in places {
         let name = environment.name;
         let container = Container::new(environment, Net::Own)?;
         fill(&container, "FROM scratch\nCOPY busybox /bin/sh\nRUN echo hello\n")?;
@@ -292,10 +303,9 @@ fn run_where_nothing_is_allowed_is_one_clear_error() -> Result<()> {
         let error: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("error")).collect();
         assert_eq!(error.iter().filter(|line| line.starts_with("error")).count(), 1, "{said}");
         assert!(error[1].ends_with("Dockerfile:3:1"), "{name}: {said}");
-        assert!(
-            said.contains("NEWUSER") && said.contains("allow `ptrace` of own processes"),
-            "{name}: {said}"
-        );
+        let mut lines = said.lines();
+        let advised = lines.any(|line| line.contains("`translated`") && line.contains(remedy));
+        assert!(advised && said.contains("NEWUSER"), "{name}: {said}");
     }
     Ok(())
 }

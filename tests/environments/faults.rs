@@ -169,8 +169,8 @@ fn a_command_that_races_its_arguments_reaches_nothing_of_the_container() -> Resu
     if !require(NEEDS) || !require(&[Need::Program("cc")]) {
         return Ok(());
     }
-    let without_landlock =
-        Environment { profile: Profile::DockerWithoutLandlock, ..named("restricted") };
+    let profile = Profile::DockerWithout("landlock_create_ruleset");
+    let without_landlock = Environment { profile, ..named("restricted") };
     let places: [(Environment, &[&str]); 5] = [
         (named("docker"), &["chroot-supervised", "translated"]),
         (named("own-users-unmasked"), &["userns-range", "own-range", "userns-single"]),

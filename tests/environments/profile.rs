@@ -61,10 +61,8 @@ pub(super) enum Profile {
     Unconfined,
     /// Docker's, which is also what runtimes for Kubernetes call theirs.
     Docker,
-    /// The same without `ptrace`, as it was for kernels before 4.8.
-    DockerWithoutPtrace,
-    /// The same without Landlock, as it was for kernels before 5.13.
-    DockerWithoutLandlock,
+    /// The same without this call.
+    DockerWithout(&'static str),
     /// Docker's for a container with `CAP_SYS_ADMIN`.
     DockerSysAdmin,
     /// The same on a host that allows no user namespaces.
@@ -80,10 +78,9 @@ impl Profile {
     pub(super) fn to_json(self) -> Value {
         match self {
             Self::Unconfined => Value::Null,
-            Self::Docker | Self::DockerWithoutPtrace | Self::DockerWithoutLandlock => {
+            Self::Docker | Self::DockerWithout(_) => {
                 let mut rules = common(match self {
-                    Self::DockerWithoutPtrace => Some("ptrace"),
-                    Self::DockerWithoutLandlock => Some("landlock_create_ruleset"),
+                    Self::DockerWithout(call) => Some(call),
                     _ => None,
                 });
                 // No namespaces, by either call.

@@ -165,7 +165,7 @@ pub(super) const ENVIRONMENTS: [Environment; 14] = [
         description: "the restricted standard with a seccomp profile that refuses ptrace",
         user: (1000, 1000),
         capabilities: &[],
-        profile: Profile::DockerWithoutPtrace,
+        profile: Profile::DockerWithout("ptrace"),
         no_new_privileges: true,
         read_only_root: true,
         effective: "0000000000000000",

@@ -110,7 +110,9 @@ pub(crate) fn try_in(directory: &Path) -> Result<(), RunError> {
         Fork::Parent(child) => {
             drop(theirs);
             let refused = |source| failed("supervise and trace a process", source);
-            let listener = ours.receive()?.ok_or(refused(Errno::PERM))?;
+            let listener = ours
+                .receive()?
+                .ok_or_else(|| failed("install a filter that notifies", Errno::PERM))?;
             let mut supervisor =
                 Supervisor::for_translated_paths(listener, root, &User::default(), &[])
                     .map_err(refused)?;
