@@ -128,11 +128,11 @@ fn large_layer_is_sent_while_it_is_written() -> Result<()> {
     if !require(&needs) {
         return Ok(());
     }
-    for (command, ends_well) in [("rm /large", true), ("exit 3", false)] {
+    // A build that fails does not wait for what it sends.
+    for (command, ends_well) in [("rm /large", true), ("sleep 8; exit 3", false)] {
         let mut registry = DockerRegistry::start()?;
-        let dockerfile = format!(
-            "FROM shell\nRUN head -c 40000000 /dev/urandom > /large\nRUN sleep 1; {command}\n"
-        );
+        let dockerfile =
+            format!("FROM shell\nRUN head -c 40000000 /dev/urandom > /large\nRUN {command}\n");
         let environment = with_shell(Person::all()[0], &dockerfile)?;
         let tag = registry.reference("out:1");
         let ran = environment.run(["build", "--progress", "json", "--push", "--tag", &tag, "."])?;
