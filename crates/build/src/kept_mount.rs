@@ -45,7 +45,7 @@ pub fn pack(
     let options = EncodeOptions { compression: Compression::None, ..EncodeOptions::default() };
     let mut output = output;
     let encoded = encode(&changes, &DiskContents, &options, &mut output)?;
-    Ok(Some(encoded.layer.diff_id))
+    Ok(Some(encoded.diff_id))
 }
 
 /// Makes what an archive holds the `data` of a slot that has none. Whoever is stopped on the way, and an archive

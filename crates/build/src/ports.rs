@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use strata_layer::Index;
 use strata_oci::{
-    Descriptor, DiffId, Digest, ImageConfig, LayerRef, Platform, Reference, Timestamp,
+    Descriptor, DiffId, Digest, ImageConfig, LayerRef, MediaType, Platform, Reference, Timestamp,
 };
 use strata_plan::StepKey;
 
@@ -123,8 +123,8 @@ impl Debug for Arriving<'_> {
 
 /// A blob on its way into the store. Dropped without `commit`, it leaves nothing behind.
 pub trait BlobWriter: Write + Send + Debug {
-    /// Takes the blob into the store under the digest of what was written.
-    fn commit(self: Box<Self>) -> std::io::Result<Descriptor>;
+    /// Takes the blob into the store under the digest of what was written, and describes it.
+    fn commit(self: Box<Self>, media_type: MediaType) -> std::io::Result<Descriptor>;
 }
 
 /// Where sealed layers go. Blocking.

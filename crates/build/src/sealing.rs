@@ -148,9 +148,10 @@ pub(crate) async fn write(
         };
         let mut writer = working.ports.blobs.writer(ships).map_err(failed)?;
         let encoded = encode(&changes, &*working.contents, &working.settings.encode, &mut writer)?;
-        writer.commit().map_err(failed)?;
-        working.ports.images.remember_index(encoded.layer.diff_id, encoded.index);
-        Ok(Sealed { layer: encoded.layer, uncompressed_size: encoded.uncompressed_size })
+        let blob = writer.commit(encoded.media_type).map_err(failed)?;
+        working.ports.images.remember_index(encoded.diff_id, encoded.index);
+        let layer = LayerRef { blob, diff_id: encoded.diff_id };
+        Ok(Sealed { layer, uncompressed_size: encoded.uncompressed_size })
     })
     .await;
     drop(permit);

@@ -11,7 +11,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use strata_oci::{Compression, Descriptor, DiffId, Hasher, LayerRef, MediaTypes};
+use strata_oci::{Compression, DiffId, Hasher, MediaType, MediaTypes};
 use strata_tree::{ChangeSet, Timestamp, TreePath};
 
 use self::blocks::{Block, Blocks};
@@ -53,8 +53,10 @@ impl Default for EncodeOptions {
 /// A layer that has been written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The blob and the digest of the tar in it.
-    pub layer: LayerRef,
+    /// What the blob is. Its digest is that of the bytes that went out: whoever keeps them hashes them.
+    pub media_type: MediaType,
+    /// The digest of the tar in it.
+    pub diff_id: DiffId,
     /// The length of the tar.
     pub uncompressed_size: u64,
     /// What is in it, as [`decode`](fn@crate::decode) would find it.
@@ -132,7 +134,7 @@ pub enum EncodeError {
 /// ```text
 ///                        ┌─► strata-diff-id: SHA-256 of the tar
 /// strata-tar: headers ───┤
-///   and file contents    └─► strata-deflate-N: blocks ─► this thread: SHA-256 of the blob, `out`
+///   and file contents    └─► strata-deflate-N: blocks ─► this thread: `out`
 /// ```
 ///
 /// Memory is bounded by the number of threads times the length of a block, whatever the files' sizes. After
@@ -141,10 +143,9 @@ pub fn encode(
     changes: &ChangeSet<Content>,
     contents: &dyn OpenContent,
     options: &EncodeOptions,
-    out: impl Write,
+    mut out: impl Write,
 ) -> Result<Encoded, EncodeError> {
     let codec = Codec::new(options.compression, options.level)?;
-    let mut out = Hashed { out, hasher: Hasher::new() };
     let (tar, hasher) = thread::scope(|scope| {
         let (to_diff_id, unhashed) = sync_channel(QUEUE);
         let (to_compressor, blocks) = sync_channel(QUEUE);
@@ -171,11 +172,9 @@ pub fn encode(
     out.flush().map_err(EncodeError::Write)?;
     let (index, uncompressed_size) = tar;
     let family = if options.docker_media_types { MediaTypes::Docker } else { MediaTypes::Oci };
-    let media_type = family.compressed_layer(options.compression);
-    let size = out.hasher.length();
-    let blob = Descriptor::new(media_type, out.hasher.finish(), size);
     Ok(Encoded {
-        layer: LayerRef { blob, diff_id: DiffId(hasher.finish()) },
+        media_type: family.compressed_layer(options.compression),
+        diff_id: DiffId(hasher.finish()),
         uncompressed_size,
         index: Index::new(index),
     })
@@ -187,24 +186,6 @@ fn hash(blocks: &Receiver<Block>) -> Hasher {
         hasher.update(&block);
     }
     hasher
-}
-
-/// A writer that hashes what went through it.
-struct Hashed<W> {
-    out: W,
-    hasher: Hasher,
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ proptest! {
             let tar = decompress(io::Cursor::new(blob.clone()), compression).expect("opens");
             let mut whole = Whole::default();
             let decoded = decode(tar, &mut whole, &Limits::default()).expect("decodes");
-            prop_assert_eq!(decoded.diff_id, encoded.layer.diff_id);
+            prop_assert_eq!(decoded.diff_id, encoded.diff_id);
             prop_assert_eq!(decoded.uncompressed_size, encoded.uncompressed_size);
             prop_assert_eq!(&whole.index.finish(), &encoded.index);
             prop_assert_eq!(&ChangeSet::new(whole.changes), &changes);

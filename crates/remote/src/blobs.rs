@@ -95,11 +95,9 @@ impl Write for Writer {
 }
 
 impl BlobWriter for Writer {
-    /// The descriptor knows bytes, not meaning: its media type says so.
-    fn commit(self: Box<Self>) -> io::Result<Descriptor> {
+    fn commit(self: Box<Self>, media_type: MediaType) -> io::Result<Descriptor> {
         let Self { writer, along } = *self;
         let (digest, size) = writer.commit()?;
-        let media_type = MediaType::Other("application/octet-stream".to_owned());
         let blob = Descriptor::new(media_type, digest, size);
         if let Along::Follows { following, .. } = along {
             following.complete(&blob);

@@ -92,7 +92,7 @@ pub(crate) fn layer(changes: Changes) -> BaseLayer {
     let mut bytes = Vec::new();
     let encoded = encode(&ChangeSet::new(changes), &DiskContents, &options, &mut bytes)
         .expect("the changes can be encoded");
-    assert_eq!(encoded.layer.diff_id, DiffId(Digest::of(&bytes)));
+    assert_eq!(encoded.diff_id, DiffId(Digest::of(&bytes)));
     archive(bytes)
 }
 

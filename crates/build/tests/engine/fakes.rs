@@ -67,7 +67,8 @@ pub(crate) fn base_layer() -> (LayerRef, Vec<u8>, Index) {
     let mut blob = Vec::new();
     let options = EncodeOptions::default();
     let encoded = encode(&ChangeSet::new(vec![put]), &NoContents, &options, &mut blob).unwrap();
-    (encoded.layer, blob, encoded.index)
+    let descriptor = Descriptor::of(encoded.media_type, &blob);
+    (LayerRef { blob: descriptor, diff_id: encoded.diff_id }, blob, encoded.index)
 }
 
 #[derive(Debug)]
@@ -156,9 +157,8 @@ impl Write for FakeWriter {
 }
 
 impl BlobWriter for FakeWriter {
-    fn commit(self: Box<Self>) -> io::Result<Descriptor> {
-        let descriptor =
-            Descriptor::of(MediaType::OciLayer(strata_oci::Compression::Gzip), &self.1);
+    fn commit(self: Box<Self>, media_type: MediaType) -> io::Result<Descriptor> {
+        let descriptor = Descriptor::of(media_type, &self.1);
         self.0.blobs.lock().unwrap().insert(descriptor.digest, self.1);
         Ok(descriptor)
     }

@@ -36,9 +36,9 @@ fn write(writer: &mut dyn BlobWriter, bytes: &[u8]) {
     }
 }
 
-fn layer(blob: &Descriptor) -> LayerRef {
-    let media_type = MediaType::OciLayer(Compression::None);
-    let blob = Descriptor::new(media_type, blob.digest, blob.size);
+const TAR: MediaType = MediaType::OciLayer(Compression::None);
+
+fn layer(blob: Descriptor) -> LayerRef {
     LayerRef { diff_id: DiffId(blob.digest), blob }
 }
 
@@ -46,7 +46,7 @@ fn layer(blob: &Descriptor) -> LayerRef {
 fn add_layer(world: &World, image: &mut Image, bytes: &[u8]) -> LayerRef {
     let mut writer = writer(world, Some(StepNumber(1)));
     write(&mut *writer, bytes);
-    let layer = layer(&writer.commit().unwrap());
+    let layer = layer(writer.commit(TAR).unwrap());
     world.publisher.uploads.begin(&layer);
     image.config.rootfs.diff_ids.push(layer.diff_id);
     image.layers.push(layer.clone());
@@ -85,7 +85,7 @@ async fn bytes_are_on_their_way_before_the_layer_has_a_digest() {
     write(&mut *writer, &bytes[..5 << 20]);
     until("four megabytes are sent", || told(&world).last() >= Some(&(4 << 20)));
     write(&mut *writer, &bytes[5 << 20..]);
-    let layer = layer(&writer.commit().unwrap());
+    let layer = layer(writer.commit(TAR).unwrap());
     image.config.rootfs.diff_ids.push(layer.diff_id);
     image.layers.push(layer.clone());
     world.publish(&image, &Output::Registry, &names).await.unwrap();
@@ -171,7 +171,7 @@ async fn two_that_turn_out_the_same_are_named_once() {
         write(&mut **writer, &bytes);
     }
     for writer in writers {
-        writer.commit().unwrap();
+        writer.commit(TAR).unwrap();
     }
     let mut log = Vec::new();
     until("one is named and the other deleted", || {
@@ -190,7 +190,7 @@ async fn small_layers_and_those_of_other_stages_are_not_sent_along() {
     for (ships, length) in [(Some(StepNumber(1)), 1 << 20), (None, LARGE)] {
         let mut writer = writer(&world, ships);
         write(&mut *writer, &content(length, 1));
-        writer.commit().unwrap();
+        writer.commit(TAR).unwrap();
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(registry.take_log(), [""; 0]);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use strata_build::ports::{Blobs, Lookup, StepCache, StepResult};
-use strata_oci::{DiffId, Digest, LayerRef, MediaType, Timestamp};
+use strata_oci::{Descriptor, DiffId, Digest, LayerRef, MediaType, Timestamp};
 use strata_plan::recipe::{Content, Ingredient, OpKind, Place};
 use strata_plan::{Recipe, StepKey};
 use strata_remote::{LocalSteps, StoreBlobs, Uploads};
@@ -33,9 +33,9 @@ async fn a_step_is_a_hit_until_its_layer_is_gone() {
     assert_eq!(steps.lookup(&key, &first).await, Lookup::Miss { closest: None });
     let mut writer = StoreBlobs::new(local, Uploads::none()).writer(None).unwrap();
     std::io::Write::write_all(&mut writer, b"layer").unwrap();
-    let mut blob = writer.commit().unwrap();
-    assert_eq!((blob.digest, blob.size), (Digest::of(b"layer"), 5));
-    blob.media_type = MediaType::OciLayer(strata_oci::Compression::Gzip);
+    let media_type = MediaType::OciLayer(strata_oci::Compression::Gzip);
+    let blob = writer.commit(media_type.clone()).unwrap();
+    assert_eq!(blob, Descriptor::of(media_type, b"layer"));
     let layer = LayerRef { blob, diff_id: DiffId(Digest::of(b"tar")) };
     let result = StepResult { layer, created: Timestamp::from_unix(7, 0).unwrap() };
     steps.store(&key, &first, &result).await;
