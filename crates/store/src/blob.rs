@@ -11,10 +11,20 @@ use crate::error::StoreError;
 use crate::store::{Store, open, remove};
 
 impl Store {
-    /// Begins a blob.
+    /// Begins a blob, which is hashed on the way.
     pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
+        self.writer(Name::Found(Hasher::new()))
+    }
+
+    /// Begins the blob `digest`, for whoever verifies its bytes, as transfers do, and commits nothing else. They are not
+    /// hashed once more.
+    pub fn verified_blob_writer(&self, digest: Digest) -> Result<BlobWriter, StoreError> {
+        self.writer(Name::Known(digest))
+    }
+
+    fn writer(&self, name: Name) -> Result<BlobWriter, StoreError> {
         let blobs = self.directory().join("blobs/sha256");
-        Ok(BlobWriter { file: self.temporary()?, hasher: Hasher::new(), blobs })
+        Ok(BlobWriter { file: self.temporary()?, name, length: 0, blobs })
     }
 
     /// Takes a blob that is in memory. One that is here already is not written again.
@@ -79,12 +89,20 @@ fn hash(mut file: File) -> io::Result<Digest> {
     Ok(hasher.finish())
 }
 
-/// A blob that is being written. It is hashed on the way, and vanishes if it is dropped uncommitted.
+/// A blob that is being written. It vanishes if it is dropped uncommitted.
 #[derive(Debug)]
 pub struct BlobWriter {
     file: NamedTempFile,
-    hasher: Hasher,
+    name: Name,
+    length: u64,
     blobs: PathBuf,
+}
+
+/// Whence a blob's digest is known.
+#[derive(Debug)]
+enum Name {
+    Found(Hasher),
+    Known(Digest),
 }
 
 impl BlobWriter {
@@ -97,13 +115,13 @@ impl BlobWriter {
 
     /// How many bytes were written so far.
     pub fn length(&self) -> u64 {
-        self.hasher.length()
+        self.length
     }
 
     /// Takes what was written into the store, under its digest.
     pub fn commit(self) -> Result<(Digest, u64), StoreError> {
-        let length = self.hasher.length();
-        let digest = self.hasher.finish();
+        let length = self.length;
+        let digest = self.name.digest();
         let path = self.blobs.join(digest.to_hex());
         let renamed = self.file.persist(&path);
         renamed.map_err(|error| StoreError::write(&path, length)(error.error))?;
@@ -112,10 +130,9 @@ impl BlobWriter {
 
     /// Takes what was written into the store if it is the blob `expected`, else forgets it.
     pub fn commit_as(self, expected: Digest) -> Result<u64, StoreError> {
-        let found = self.hasher.clone().finish();
+        let found = self.name.digest();
         if found != expected {
-            let length = self.hasher.length();
-            return Err(StoreError::Mismatch { expected, found, length });
+            return Err(StoreError::Mismatch { expected, found, length: self.length });
         }
         self.commit().map(|(_, length)| length)
     }
@@ -125,8 +142,24 @@ impl BlobWriter {
         let path = self.file.path();
         let result = self.file.as_file().write_all(bytes);
         result.map_err(StoreError::write(path, bytes.len() as u64))?;
-        self.hasher.update(bytes);
+        self.wrote(bytes);
         Ok(())
+    }
+
+    fn wrote(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        if let Name::Found(hasher) = &mut self.name {
+            hasher.update(bytes);
+        }
+    }
+}
+
+impl Name {
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Found(hasher) => hasher.clone().finish(),
+            Self::Known(digest) => *digest,
+        }
     }
 }
 
@@ -139,7 +172,7 @@ impl Write for BlobWriter {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
             Err(error) => return Err(StoreError::write(path, bytes.len() as u64)(error).into()),
         };
-        self.hasher.update(&bytes[..written]);
+        self.wrote(&bytes[..written]);
         Ok(written)
     }
 

@@ -76,7 +76,7 @@ fn receive(
     blob: &Descriptor,
 ) -> Result<(), ReadError> {
     let fail = || failed(format!("blob `{}`", blob.digest));
-    let mut writer = local.store().blob_writer().map_err(fail())?;
+    let mut writer = local.store().verified_blob_writer(blob.digest).map_err(fail())?;
     let file: File = writer.file().map_err(fail())?;
     let arriving = arrivals.begin(blob.digest, file);
     let broken = |source| ReadError::Layer { digest: blob.digest, source };
@@ -94,7 +94,7 @@ fn receive(
             break;
         }
     }
-    writer.commit_as(blob.digest).map_err(fail())?;
+    writer.commit().map_err(fail())?;
     arriving.complete();
     Ok(())
 }
