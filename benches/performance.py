@@ -196,7 +196,8 @@ def floors(work, limits, keys):
 
 
 def page(limits, floor, figures, growth, runs):
-    peers = [name for name in next(iter(figures.values()), {}) if name != "strata"]
+    # In the order in which they come; not every one takes part in every row.
+    peers = [name for name in dict.fromkeys(name for row in figures.values() for name in row) if name != "strata"]
     cores, memory = os.cpu_count(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     out = [
         "# Performance",
@@ -234,6 +235,9 @@ def page(limits, floor, figures, growth, runs):
         ours = rows.medians(by_builder["strata"])
         line = f"| {rows.CASES[key][0]} | {least:.1f} s ({parts}) | {ours['wall']:.1f} s | {ours['wall'] / least:.2f} | {ours['memory'] / MB:.0f} MB |"
         for name in peers:
+            if name not in by_builder:
+                line += " |"
+                continue
             peer = rows.medians(by_builder[name])
             wall, cpu, memory = (f"{peer[what] / max(ours[what], 1e-9):.1f}" for what in ("wall", "cpu", "memory"))
             commands = floor[key].get("commands", 0)
@@ -282,7 +286,7 @@ def main():
     registry = rows.Registry(chosen.work)
     builders = [rows.Strata(os.path.abspath(chosen.strata)), rows.Buildah(chosen.peer)]
     builders += [rows.BuildKit()] if chosen.buildkit else []
-    builders += [rows.Kaniko(os.path.abspath(chosen.kaniko))] if chosen.kaniko else []
+    builders += rows.kanikos(chosen.kaniko)
     try:
         rows.push_bases(chosen.work, registry.host)
         limits = Limits.measure(chosen.work, registry.host)
