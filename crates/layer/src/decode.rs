@@ -1,15 +1,17 @@
 //! From a tar stream to changes.
 
 mod archive;
+mod hashing;
 mod input;
 mod sparse;
 
 use std::io::{self, Read};
 
-use strata_oci::{DiffId, Hasher};
+use strata_oci::DiffId;
 use strata_tree::{self as tree, Change, ChangeSet, Leaf, LeafKind, PathError, TreePath};
 
 use self::archive::{Archive, Entry};
+use self::hashing::Hashing;
 use crate::content::Extent;
 use crate::header::kind;
 use crate::index::Index;
@@ -180,7 +182,7 @@ pub fn decode(
     sink: &mut dyn Sink,
     limits: &Limits,
 ) -> Result<Decoded, DecodeError> {
-    let mut archive = Archive::new(reader, Some(Hasher::new()), *limits);
+    let mut archive = Archive::new(reader, Some(Hashing::new()), *limits);
     while let Some(entry) = archive.next()? {
         let Some(change) = change(entry)? else { continue };
         let path = change.path().clone();
@@ -191,8 +193,8 @@ pub fn decode(
         }
         taken.map_err(|source| DecodeError::Sink { entry: path, source })?;
     }
-    let (hasher, uncompressed_size) = archive.finish()?;
-    let hasher = hasher.expect("the archive was given one");
+    let (hashing, uncompressed_size) = archive.finish()?;
+    let hasher = hashing.expect("the archive was given one").finish();
     Ok(Decoded { diff_id: DiffId(hasher.finish()), uncompressed_size })
 }
 

@@ -15,8 +15,8 @@
 //! in tests it is the second opinion.
 //!
 //! Modules: `content` (where bytes are), `encode` (`tar` writes entries, `blocks` cuts the stream, `compress`
-//! packs it, `noise` finds what cannot be packed), `decode` (`input` counts and hashes, `archive` finds entries, `sparse` their holes),
-//! `decompress`, `index`, and what both directions share: `header`, `pax`, `whiteout`.
+//! packs it, `noise` finds what cannot be packed), `decode` (`input` counts, `hashing` hashes beside it, `archive` finds
+//! entries, `sparse` their holes), `decompress`, `index`, and what both directions share: `header`, `pax`, `whiteout`.
 
 mod content;
 mod decode;

@@ -3,9 +3,9 @@
 
 use std::io::{self, Read};
 
-use strata_oci::Hasher;
 use strata_tree::{Metadata, Timestamp};
 
+use super::hashing::Hashing;
 use super::input::Input;
 use super::sparse::{self, Map};
 use super::{DecodeError, Limited, Limits, Problem};
@@ -63,9 +63,9 @@ struct Extended {
 }
 
 impl<R: Read> Archive<R> {
-    pub(crate) fn new(reader: R, hasher: Option<Hasher>, limits: Limits) -> Self {
+    pub(crate) fn new(reader: R, hashing: Option<Hashing>, limits: Limits) -> Self {
         Self {
-            input: Input::new(reader, hasher, limits.bytes),
+            input: Input::new(reader, hashing, limits.bytes),
             limits,
             globals: Records::default(),
             entries: 0,
@@ -160,10 +160,10 @@ impl<R: Read> Archive<R> {
     }
 
     /// Reads on to the very end of the stream, past whatever stands after the archive.
-    pub(crate) fn finish(mut self) -> Result<(Option<Hasher>, u64), DecodeError> {
+    pub(crate) fn finish(mut self) -> Result<(Option<Hashing>, u64), DecodeError> {
         self.input.skip(u64::MAX)?;
         let position = self.input.position();
-        Ok((self.input.into_hasher(), position))
+        Ok((self.input.into_hashing(), position))
     }
 
     fn header_block(&mut self) -> Result<Option<[u8; BLOCK]>, DecodeError> {

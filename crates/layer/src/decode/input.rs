@@ -2,8 +2,7 @@
 
 use std::io::{self, Read};
 
-use strata_oci::Hasher;
-
+use super::hashing::Hashing;
 use super::{DecodeError, Limited};
 use crate::header::BLOCK;
 
@@ -12,14 +11,14 @@ const CHUNK: usize = 64 << 10;
 
 pub(crate) struct Input<R> {
     reader: R,
-    hasher: Option<Hasher>,
+    hashing: Option<Hashing>,
     position: u64,
     limit: u64,
 }
 
 impl<R: Read> Input<R> {
-    pub(crate) fn new(reader: R, hasher: Option<Hasher>, limit: u64) -> Self {
-        Self { reader, hasher, position: 0, limit }
+    pub(crate) fn new(reader: R, hashing: Option<Hashing>, limit: u64) -> Self {
+        Self { reader, hashing, position: 0, limit }
     }
 
     /// How many bytes were read.
@@ -28,8 +27,8 @@ impl<R: Read> Input<R> {
     }
 
     /// The hash of what was read, if it was asked for.
-    pub(crate) fn into_hasher(self) -> Option<Hasher> {
-        self.hasher
+    pub(crate) fn into_hashing(self) -> Option<Hashing> {
+        self.hashing
     }
 
     /// Reads some bytes; none at the end of the stream.
@@ -44,8 +43,8 @@ impl<R: Read> Input<R> {
         if self.position > self.limit {
             return Err(DecodeError::Limit { what: Limited::Bytes, limit: self.limit });
         }
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&buffer[..read]);
+        if let Some(hashing) = &mut self.hashing {
+            hashing.update(&buffer[..read]).map_err(DecodeError::Read)?;
         }
         Ok(read)
     }
