@@ -11,13 +11,14 @@ mod table;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use strata_testkit::TestEnvironment;
 
 use crate::person::STRATA;
-use crate::requirement::{NOTHING, Need, busybox, require};
+use crate::requirement::{NOTHING, Need, busybox, output, require};
 use profile::Profile;
 use runc::{Container, Net, VOLUME};
 use table::{ENVIRONMENTS, Environment};
@@ -115,6 +116,16 @@ fn build(container: &Container, rung: &str, layout: &str) -> Result<()> {
 
 fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+/// Compiles a program of this directory that needs no shared libraries.
+fn compiled(source: &str, flag: &str) -> Result<Vec<u8>> {
+    let directory = tempfile::tempdir()?;
+    let program = directory.path().join("program");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/environments").join(source);
+    let flags = ["-O1", "-static", "-pthread", flag, "-o"];
+    output(Command::new("cc").args(flags).arg(&program).arg(source));
+    Ok(fs::read(program)?)
 }
 
 /// The diff ids of an image in a layout.
@@ -219,6 +230,46 @@ fn every_way_builds_the_same_image_and_leaves_the_container_alone() -> Result<()
     };
     let differing: Vec<String> = found.into_iter().filter_map(differ).collect();
     assert_eq!(differing, NOTHING);
+    Ok(())
+}
+
+/// Where calls are answered by somebody else, these said what the link of procfs is that leads to it.
+#[test]
+fn what_is_open_is_meant_where_links_are_not_followed() -> Result<()> {
+    const SAID: [&str; 8] = [
+        "file: mode 100640, owner 0:0",
+        "file, not followed: mode 100640, owner 0:0",
+        "link: mode 120777, owner 0:0",
+        "link, not followed: mode 120777, owner 0:0",
+        "file: mode 100640, owner 6:7",
+        "link: mode 120777, owner 8:9",
+        "link to /file",
+        "no link: No such file or directory",
+    ];
+    if !require(NEEDS) || !require(&[Need::Program("cc")]) {
+        return Ok(());
+    }
+    let program = compiled("descriptors.c", "-Wall")?;
+    for name in ["docker", "own-users-unmasked", "own-users-sys-admin-no-userns", "restricted"] {
+        let environment = named(name);
+        let container = Container::new(environment, Net::Own)?;
+        fill(&container, "FROM scratch\nCOPY program /program\nRUN [\"/program\"]\n")?;
+        container.write("program", &program)?;
+        container.give_away()?;
+        for rung in environment.rungs {
+            let isolation = format!("--isolation={rung}");
+            let arguments = ["/bin/strata", "build", &isolation, "--no-cache", "--progress=plain"];
+            let output = container.run(&[&arguments[..], &["/volume/context"]].concat())?;
+            let said = text(&output.stderr);
+            // With the seconds since the step began.
+            let printed = |line| {
+                let (time, text) = str::strip_prefix(line, "#2 ")?.split_once(' ')?;
+                time.parse::<f64>().ok().map(|_| text)
+            };
+            let lines: Vec<&str> = said.lines().filter_map(printed).collect();
+            assert_eq!(lines, SAID, "{name} {rung}: {said}");
+        }
+    }
     Ok(())
 }
 

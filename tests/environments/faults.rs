@@ -4,15 +4,14 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::profile::Profile;
 use super::runc::{Container, Net};
 use super::table::Environment;
-use super::{NEEDS, fill, named, text};
-use crate::requirement::{Need, output, require};
+use super::{NEEDS, compiled, fill, named, text};
+use crate::requirement::{Need, require};
 
 /// One environment for each way that a container can have.
 const PLACES: [&str; 5] =
@@ -143,18 +142,6 @@ fn a_build_that_was_killed_does_not_disturb_the_next() -> Result<()> {
     Ok(())
 }
 
-/// Compiles what races its arguments, and the program that it would like to execute.
-fn racers(directory: &Path) -> Result<[Vec<u8>; 2]> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/environments/race.c");
-    let compiled = |flag: &str| {
-        let path = directory.join("racer");
-        let flags = ["-O1", "-static", "-pthread", flag, "-o"];
-        output(Command::new("cc").args(flags).arg(&path).arg(&source));
-        fs::read(path)
-    };
-    Ok([compiled("-DOF_THE_IMAGE")?, compiled("-DOF_THE_CONTAINER")?])
-}
-
 /// All that a call could change of a file.
 fn state(path: &Path) -> Result<(Vec<u8>, [i64; 3], [i64; 2])> {
     let metadata = path.metadata()?;
@@ -178,8 +165,9 @@ fn a_command_that_races_its_arguments_reaches_nothing_of_the_container() -> Resu
         (named("restricted-any-user"), &["translated"]),
         (without_landlock, &["translated"]),
     ];
-    let directory = tempfile::tempdir()?;
-    let [of_the_image, of_the_container] = racers(directory.path())?;
+    let of_the_image = compiled("race.c", "-DOF_THE_IMAGE")?;
+    // What it would like to execute.
+    let of_the_container = compiled("race.c", "-DOF_THE_CONTAINER")?;
     let dockerfile = dockerfile("COPY racer /program\nRUN [\"/program\"]\n");
     for (environment, rungs) in places {
         let container = Container::new(environment, Net::Own)?;

@@ -210,6 +210,8 @@ impl Translated {
         match target {
             Target::Served(place) => self.served.obtain(caller, &place, flags),
             Target::Descriptor(link) => {
+                // It is this link that is to be followed, to what is open, which may be a link itself.
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
                 let found = match openat(&self.procfs, link, flags, Mode::empty()) {
                     Err(Errno::NOENT) => return Err(Errno::BADF),
                     other => other?,
